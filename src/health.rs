@@ -1,10 +1,11 @@
 //! The target's health check, made once before anything is submitted or followed again; it also reads the target's settings.
 
 use crate::cli::{Console, Failure, Stop};
-use crate::clock::{Clock, OffsetBounds};
-use crate::http::{Answer, BaseUrl, Client, HttpError, Method};
+use crate::clock::{Clock, ServerDate};
+use crate::http::{Answer, BaseUrl, Client, Head, HttpError, Method};
 use crate::profile::Profile;
 use crate::record::{ReadSettings, Reason, Timestamp};
+use crate::units;
 
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +33,18 @@ impl Unhealthy {
     }
 }
 
+/// Takes the `Date` of an answer that was sent and came at these times, and returns the answer's age in seconds if the date shows that
+/// a cache gave it.
+pub type ObserveDate<'a> = dyn FnMut(ServerDate, Timestamp, Timestamp) -> Option<f64> + 'a;
+
 /// Requests the health path, says on `console` if that takes long, and returns the settings that the answer reports, by name. `stop`
-/// ends the wait.
+/// ends the wait. A cache's answer reports none: it shows the settings of an earlier moment.
 pub fn probe(
     client: &Client,
     base: &BaseUrl,
     profile: &Profile,
     clock: &Clock,
-    offset: &mut OffsetBounds,
+    observe: &mut ObserveDate<'_>,
     console: &Console,
     stop: &Stop,
 ) -> Result<ReadSettings, Unhealthy> {
@@ -49,7 +54,7 @@ pub fn probe(
     let request = || stop.unless_signalled(move || asking.send(&Method::GET, &place, &[], None, &own_clock));
     let unasked = |message: String| Unhealthy { reason: Reason::TargetUnhealthy, is_refusal: false, message };
     match client.announced(console, || format!("GET {url}"), request) {
-        Ok(Some(answer)) => judge(answer, &url, (client.sent_at().unwrap_or(sent), clock.now()), profile, offset),
+        Ok(Some(answer)) => judge(answer, &url, (client.sent_at().unwrap_or(sent), clock.now()), profile, observe),
         Ok(None) => Err(unasked(format!("GET {url}: no answer before the signal"))),
         Err(error) => Err(unasked(Failure::thread(&error).message().unwrap_or_default().to_owned())),
     }
@@ -61,15 +66,19 @@ fn judge(
     url: &str,
     (sent, received): (Timestamp, Timestamp),
     profile: &Profile,
-    offset: &mut OffsetBounds,
+    observe: &mut ObserveDate<'_>,
 ) -> Result<ReadSettings, Unhealthy> {
     match answer {
         Ok(answer) => {
-            if let Some(date) = answer.head.date {
-                offset.observe(date, sent, received);
-            }
+            let is_undated = answer.head.is_from_cache && answer.head.age.is_none();
+            let date = answer.head.date.filter(|_| !is_undated);
+            let old_date = date.and_then(|date| observe(date, sent, received));
             if profile.health.accepted.contains(&answer.status) {
-                let ReadSettings { values, error } = profile.health.settings_of(&answer);
+                let cached = cached(&answer, old_date).filter(|_| !profile.health.settings.is_empty());
+                let ReadSettings { values, error } = cached.map_or_else(
+                    || profile.health.settings_of(&answer),
+                    |cause| ReadSettings { error: Some(cause), ..ReadSettings::default() },
+                );
                 return Ok(ReadSettings { values, error: error.map(|cause| format!("GET {url}: {cause}")) });
             }
             let hint = match answer.status {
@@ -94,6 +103,20 @@ fn judge(
     }
 }
 
+/// Says how a cache answered, if one did. The age of the answer by its date is known if that shows a cache.
+fn cached(answer: &Answer, old_date: Option<f64>) -> Option<String> {
+    let Head { age, is_from_cache, .. } = &answer.head;
+    let how_old = match (age.filter(|age| !age.is_zero()), old_date) {
+        (Some(age), _) => format!("an answer with an Age of {} s", age.as_secs()),
+        (None, Some(seconds)) => format!("an answer that is {} old by its Date", units::seconds(seconds)),
+        (None, None) if *is_from_cache => "an answer of unknown age".to_owned(),
+        (None, None) => return None,
+    };
+    Some(format!(
+        "a cache gave {how_old} although the request asked it not to, and the settings may have changed since"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +126,9 @@ mod tests {
         let profile = Profile::parse(include_str!("../profiles/autorag.toml")).unwrap();
         let base = BaseUrl::parse(&profile.target, "target").unwrap();
         let unhealthy = |error: HttpError| {
-            let (at, mut offset) = (Timestamp::from_micros(0), OffsetBounds::default());
-            let unhealthy = judge(Err(error), "http://t/health", (at, at), &profile, &mut offset).unwrap_err();
+            let at = Timestamp::from_micros(0);
+            let judged = judge(Err(error), "http://t/health", (at, at), &profile, &mut |_, _, _| None);
+            let unhealthy = judged.unwrap_err();
             unhealthy.with_hint(&profile, &base)
         };
         let own = unhealthy(HttpError::OwnLimit { what: "no local port is free".to_owned(), was_sent: false });

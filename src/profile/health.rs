@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use macro_rules_attribute::apply;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{readable, unknown_coding};
 use crate::escape;
@@ -47,12 +48,16 @@ impl Health {
             Ok(body) => body,
             Err(cause) => return ReadSettings { error: Some(cause), ..ReadSettings::default() },
         };
-        let find = |pointers: &Vec<String>| {
-            let value = pointers.iter().find_map(|at| raw::pointer(&body, at).and_then(raw::word))?;
-            Some(escape::start(&value, MAX_VALUE))
-        };
-        let values = self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?)));
-        ReadSettings { values: values.collect(), error: None }
+        let mut read = ReadSettings::default();
+        for (name, pointers) in &self.settings {
+            let found = || pointers.iter().filter_map(|at| Some((at, raw::pointer(&body, at)?)));
+            if let Some(value) = found().find_map(|(_, raw)| raw::word(raw)) {
+                read.values.insert(name.clone(), escape::start(&value, MAX_VALUE));
+            } else if let Some(cause) = found().find_map(|(at, raw)| why_no_value(at, raw)) {
+                read.error.get_or_insert(cause);
+            }
+        }
+        read
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -68,6 +73,16 @@ impl Health {
         }
         Ok(())
     }
+}
+
+/// Says that a list or an object stands where a value should.
+fn why_no_value(at: &str, raw: &RawValue) -> Option<String> {
+    let kind = match raw.get().as_bytes().first()? {
+        b'[' => "a list",
+        b'{' => "an object",
+        _ => return None,
+    };
+    Some(format!("at {at} the answer has {kind}, not a value"))
 }
 
 #[cfg(test)]
@@ -90,8 +105,15 @@ mod tests {
         for lenient in ["\u{feff}{\"num_parallel\":\"4\"}", r#"{"num_parallel":4,"load":NaN}"#] {
             assert_eq!(settings(lenient), [setting("num_parallel", "4")], "{lenient}");
         }
-        for silent in [r#"{"status":"ok"}"#, r#"{"num_parallel":[8]}"#] {
+        for silent in [r#"{"status":"ok"}"#, r#"{"num_parallel":null}"#] {
             assert_eq!(health.settings_in(silent), ReadSettings::default(), "{silent}");
+        }
+        for (body, kind) in
+            [(r#"{"num_parallel":[8],"f":1}"#, "a list"), (r#"{"num_parallel":{"now":8},"f":1}"#, "an object")]
+        {
+            let ReadSettings { values, error } = health.settings_in(body);
+            assert_eq!(values.into_iter().collect::<Vec<_>>(), [setting("fast", "1")], "{body}");
+            assert_eq!(error, Some(format!("at /num_parallel the answer has {kind}, not a value")));
         }
         for unread in ["", "ok", "<html>", r#"{"num_parallel":8"#] {
             let ReadSettings { values, error } = health.settings_in(unread);

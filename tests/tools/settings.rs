@@ -3,12 +3,14 @@
 use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use stress_suite::cli::Stop;
 use stress_suite::tools::{poll_jobs, submit_jobs};
 
+use crate::odd_polls::with_headers;
 use crate::server::{Reply, Server};
-use crate::support::{Ran, tool, tool_until};
+use crate::support::{Ran, root, tool, tool_until};
 
 /// A run labelled `num_parallel=8` whose target told 8 before its one job was submitted.
 fn stream(settings: &Value) -> String {
@@ -126,4 +128,65 @@ fn the_settings_of_a_share_without_jobs_are_checked_too() {
     assert_eq!(without_job(&known, &[]), json!({"values": known}));
     assert_eq!(without_job(&json!({}), &[]), Value::Null, "nothing was submitted, and the target may be gone");
     assert_eq!(without_job(&known, &["--resume"]), Value::Null, "by now it may be another target");
+}
+
+#[test]
+fn an_answer_of_a_cache_confirms_no_setting() {
+    let http_date = |ago: i64| (Utc::now() - TimeDelta::seconds(ago)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let caches = |ago: i64| {
+        [
+            (vec![("Age", "45".to_owned()), ("X-Cache", "Hit from edge".to_owned())], "an answer with an Age of 45 s"),
+            (vec![("CF-Cache-Status", "HIT".to_owned())], "an answer of unknown age"),
+            (vec![("Date", http_date(ago))], " old by its Date"),
+        ]
+    };
+    let settings = r#"{"num_parallel":8}"#;
+    let target = |headers: Vec<(&'static str, String)>| {
+        Server::new(move |request| match request.path.as_str() {
+            "/health" => {
+                assert_eq!(request.headers["cache-control"], "no-cache");
+                with_headers(200, headers.clone(), settings)
+            }
+            _ => with_headers(200, vec![("Date", http_date(0))], r#"{"id":"j7","status":"done"}"#),
+        })
+    };
+    let before = stream(&json!({}));
+    for (headers, age) in caches(600) {
+        let is_dated = age.ends_with("Date");
+        let target = target(headers);
+        let told = tool(poll_jobs::run, &["--target", &target.url()], &stream(&json!({"num_parallel": "8"})));
+        let after = told.last("ab")["status"]["settingsAfter"].clone();
+        assert!(after["error"].as_str().is_some_and(|error| error.contains(age)), "{age}: {after}");
+        assert_eq!(after.get("values"), None, "{after}");
+        // Before the jobs there is no other date to compare with.
+        let ran = tool(submit_jobs::run, &["--target", &target.url()], before.lines().next().unwrap());
+        let status = ran.last("ab")["status"].clone();
+        let error = status["settingsError"].as_str().unwrap_or_default();
+        let is_unknown = status["settings"] == json!({});
+        assert_eq!((error.contains(age), is_unknown), (!is_dated, !is_dated), "{age}: {status}");
+    }
+    for own in [vec![("Age", "0".to_owned()), ("X-Cache", "Miss".to_owned())], vec![]] {
+        let target = target(own);
+        let told = tool(poll_jobs::run, &["--target", &target.url()], &stream(&json!({"num_parallel": "8"})));
+        assert_eq!(told.last("ab")["status"]["settingsAfter"], json!({"values": {"num_parallel": "8"}}));
+    }
+}
+
+#[test]
+fn a_setting_that_is_a_list_is_named_and_the_others_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("p.toml");
+    let autorag = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    let text = autorag.replace("[health.settings]", "[health.settings]\nbatch = [\"/batch\"]");
+    std::fs::write(&profile, text).unwrap();
+    let target = Server::new(|_| Reply::json(r#"{"num_parallel":[4],"batch":16}"#));
+    let argv = ["--target", &target.url(), "--profile", profile.to_str().unwrap()];
+    let run = stream(&json!({})).replace(r#""num_parallel":"8""#, r#""num_parallel":"8","batch":"32""#);
+    let ran = tool(submit_jobs::run, &argv, run.lines().next().unwrap());
+    let status = ran.last("ab")["status"].clone();
+    assert_eq!(status["settings"], json!({"batch": "16"}));
+    let cause = format!("GET {}/health: at /num_parallel the answer has a list, not a value", target.url());
+    assert_eq!(status["settingsError"], json!(cause));
+    assert!(ran.stderr.contains(&format!("not all of the target's settings are known: {cause}")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("labelled batch=32, but the target says that its batch is 16"), "{}", ran.stderr);
 }

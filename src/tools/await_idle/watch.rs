@@ -10,7 +10,7 @@ use super::earlier_jobs::EarlierJobs;
 use super::queues::Queues;
 use super::state::{IdleState, Target};
 use crate::cli::{Console, Failure, Io, Stop};
-use crate::clock::{Clock, OffsetBounds, micro};
+use crate::clock::{Clock, micro};
 use crate::health;
 use crate::http::Connections;
 use crate::record::{Idle, Reason};
@@ -65,9 +65,8 @@ impl Watch<'_> {
     pub(super) fn wait(mut self, clock: &Clock) -> Result<Idle, Failure> {
         let (began, since) = (Instant::now(), clock.now());
         // Nothing will be submitted to an unhealthy target, so there is no reason to wait; `submit-jobs` says what to do.
-        let mut unused = OffsetBounds::default();
         let Target { profile, base, client } = &self.target;
-        let health = health::probe(client, base, profile, clock, &mut unused, &self.console, &self.stop);
+        let health = health::probe(client, base, profile, clock, &mut |_, _, _| None, &self.console, &self.stop);
         if let Err(unhealthy) = health {
             let what = match unhealthy.reason {
                 Reason::OwnLimit => "the target's health is not known, because of a limit of this host",

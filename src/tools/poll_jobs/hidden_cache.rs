@@ -132,6 +132,14 @@ impl HiddenCache {
         (0.0, f64::INFINITY)
     }
 
+    /// The least age of an answer to another request, in seconds, if its date shows that a cache gave it: by the dates of the polls'
+    /// answers, it is too old for the server's own.
+    pub(super) fn other_age(&self, date: ServerDate, (sent, received): (Timestamp, Timestamp)) -> Option<f64> {
+        let behind = sent.since(date.date) + self.least_offset;
+        let is_old = !is_sentinel(date.date) && behind > OLDEST && received.since(sent) < QUICK;
+        (is_old && !self.has_several_clocks).then_some(behind - MOST_LATE)
+    }
+
     /// Forgets the request `number`, which is not sent any more.
     pub(super) fn forget(&mut self, number: usize) {
         self.of_request.remove(&number);

@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::Args;
+use super::super::hidden_cache::HiddenCache;
 use super::super::job::Moved;
 use super::Session;
 use crate::cli::{Console, Failure, Stop};
-use crate::clock::{Clock, OffsetBounds};
+use crate::clock::Clock;
 use crate::escape;
 use crate::health;
 use crate::http::{BaseUrl, Client};
@@ -110,12 +111,18 @@ impl<'a> PollTarget<'a> {
         }
     }
 
-    /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known.
-    fn settings_after(&self, clock: &Clock, console: &Console, stop: &Stop) -> Option<ReadSettings> {
+    /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known. The
+    /// dates of the polls show whether a cache answers, which `caches` knows.
+    fn settings_after(
+        &self,
+        clock: &Clock,
+        caches: &HiddenCache,
+        console: &Console,
+        stop: &Stop,
+    ) -> Option<ReadSettings> {
         let base = self.base.as_ref().filter(|_| !self.profile.health.settings.is_empty())?;
-        // The offset of the clocks is known from the polls.
-        let mut unused = OffsetBounds::default();
-        Some(match health::probe(&self.client, base, &self.profile, clock, &mut unused, console, stop) {
+        let mut observe = |date, sent, received| caches.other_age(date, (sent, received));
+        Some(match health::probe(&self.client, base, &self.profile, clock, &mut observe, console, stop) {
             Ok(settings) => settings,
             Err(unhealthy) => ReadSettings { error: Some(unhealthy.message), ..ReadSettings::default() },
         })
@@ -147,8 +154,7 @@ impl<'a> PollTarget<'a> {
             None => self.base()?,
         };
         // The offset counts by the Run's clock, which is not adopted yet.
-        let mut unused = OffsetBounds::default();
-        Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused, console, stop)
+        Ok(health::probe(&self.client, &base, &self.profile, clock, &mut |_, _, _| None, console, stop)
             .map(drop)
             .map_err(|unhealthy| unhealthy.with_hint(&self.profile, &base).message))
     }
@@ -203,6 +209,7 @@ impl Session<'_, '_> {
         let names = &self.target.profile.health.settings;
         let is_labelled = |run: Run| run.metadata.labels.keys().any(|label| names.contains_key(label));
         let is_asked = is_known || self.output.runs.latest().any(is_labelled);
-        is_asked.then(|| self.target.settings_after(&self.clock, &self.output.console, &self.stop)).flatten()
+        let ask = || self.target.settings_after(&self.clock, &self.hidden_cache, &self.output.console, &self.stop);
+        is_asked.then(ask).flatten()
     }
 }

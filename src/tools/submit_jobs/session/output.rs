@@ -78,7 +78,10 @@ impl<'a> Output<'a> {
         settings: &BTreeMap<String, String>,
         error: Option<&str>,
     ) {
-        let unread = error.map(|error| format!("the target's settings are not known, so no label is checked: {error}"));
+        let unread = error.map(|error| match settings.is_empty() {
+            true => format!("the target's settings are not known, so no label is checked: {error}"),
+            false => format!("not all of the target's settings are known: {error}"),
+        });
         for doubt in differences(labels, settings).into_iter().chain(unread) {
             if self.reported.insert(doubt.clone()) {
                 self.console.say(&doubt);

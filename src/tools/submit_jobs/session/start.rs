@@ -29,7 +29,11 @@ impl Session<'_, '_> {
         let values = TemplateValues::of_set(&self.args.target.set);
         let work = move || {
             let mut offset = OffsetBounds::default();
-            let health = health::probe(&client, &base, &profile, &clock, &mut offset, &console, &stop);
+            let mut observe = |date, sent, received| {
+                offset.observe(date, sent, received);
+                None
+            };
+            let health = health::probe(&client, &base, &profile, &clock, &mut observe, &console, &stop);
             let past_limit = |what: &str, began| waits.past_limit(what, began);
             let patience = Some(Patience::OwnLimits(&past_limit));
             let steps = if health.is_ok() {
