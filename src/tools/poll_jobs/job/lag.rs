@@ -196,6 +196,7 @@ mod tests {
                 times: ServerTimes::default(),
                 unread: Vec::new(),
                 message: None,
+                is_nameless: false,
             });
             let told = (*state, &Vec::from_iter(stage)[..], times);
             shown.observe(told, (at(*sent), at(sent + 0.01))).or(found)
