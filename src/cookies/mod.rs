@@ -5,25 +5,35 @@
 //! them.
 
 mod check;
+mod date;
 mod file;
 mod jar;
 mod writer;
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 pub use check::check_file;
+use date::cookie_date;
 pub use jar::CookieJar;
 pub use writer::CookieWriter;
 
-use crate::clock::{Clock, ServerDate, http_date};
+use crate::clock::{Clock, ServerDate};
+use crate::escape;
 use crate::record::Timestamp;
+use crate::secrets::Secrets;
 
 /// Ten years in seconds.
 const FOR_EVER: i64 = 315_360_000;
-/// The most cookies that are kept for a job, and the greatest length of a cookie (RFC 6265, section 6.1).
-const MAX_COOKIES: usize = 50;
-const MAX_LENGTH: usize = 4096;
+/// The most cookies that are kept for a job, and the greatest length of a `Set-Cookie` header. Browsers keep 180 cookies of a site, and
+/// they and curl keep cookies of 4 to 8 KiB; servers take 8 to 16 KiB of them.
+const MAX_COOKIES: usize = 180;
+const MAX_LENGTH: usize = 16 * 1024;
+/// The length in bytes from which the value of a cookie is a secret: a shorter one, such as the name of a node, is in many texts.
+const SHORTEST_SECRET: usize = 8;
 
 /// A cookie and the requests that it goes with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +47,9 @@ pub struct Cookie {
     /// The time from which it is not sent.
     #[serde(default)]
     expires: Option<Timestamp>,
+    /// It is beyond a limit: its value is not kept, and it is not sent.
+    #[serde(default)]
+    is_unkept: bool,
 }
 
 /// The time at which an answer came, by our clock and, if it has a `Date`, by the target's.
@@ -60,15 +73,13 @@ impl AnsweredAt {
 impl Cookie {
     /// Reads a `Set-Cookie` header (RFC 6265, section 5.2), with a character for each byte, of an answer from `url`; none if it is not for that host.
     fn parse(header: &str, url: &Url, at: AnsweredAt) -> Option<Self> {
-        if header.chars().count() > MAX_LENGTH {
-            return None;
-        }
+        let is_unkept = header.chars().count() > MAX_LENGTH;
         let mut parts = header.split(';').map(trimmed);
         let pair = parts.next().filter(|pair| pair.find('=').is_some_and(|length| length > 0))?.to_owned();
         // Section 5.1.4: the directory of the request's path.
         let path = url.path();
         let directory = path.rfind('/').filter(|length| *length > 0).map_or("/", |length| &path[..length]);
-        let mut cookie = Self { pair, path: directory.to_owned(), secure: false, expires: None };
+        let mut cookie = Self { pair, path: directory.to_owned(), secure: false, expires: None, is_unkept: false };
         let mut max_age = None;
         for attribute in parts {
             let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
@@ -78,7 +89,7 @@ impl Cookie {
                 "domain" if !covers(value.trim_start_matches('.'), url) => return None,
                 "secure" => cookie.secure = true,
                 "max-age" => max_age = value.parse::<i64>().ok(),
-                "expires" => cookie.expires = http_date(value).map(|expires| at.here(expires)),
+                "expires" => cookie.expires = cookie_date(value).map(|at_target| at.here(at_target)).or(cookie.expires),
                 _ => {}
             }
         }
@@ -86,7 +97,17 @@ impl Cookie {
         if let Some(seconds) = max_age {
             cookie.expires = Some(at.now.shifted(seconds.clamp(0, FOR_EVER) as f64));
         }
-        Some(cookie)
+        Some(if is_unkept { cookie.unkept() } else { cookie })
+    }
+
+    /// The same without its value.
+    fn unkept(self) -> Self {
+        Self { pair: format!("{}=", self.name()), is_unkept: true, ..self }
+    }
+
+    /// Its value, with a character for each byte.
+    fn value(&self) -> &str {
+        self.pair.split_once('=').map_or("", |(_, value)| trimmed(value))
     }
 
     fn name(&self) -> &str {
@@ -118,7 +139,38 @@ pub fn take(cookies: &mut Vec<Cookie>, headers: &[String], url: &str, at: Answer
         }
     }
     cookies.retain(|cookie| !cookie.has_expired(at.now));
-    cookies.drain(..cookies.len().saturating_sub(MAX_COOKIES));
+    if cookies.len() > MAX_COOKIES {
+        // The first of those that are left out stands for all of them.
+        let left_out = cookies.drain(..=cookies.len() - MAX_COOKIES).next();
+        cookies.splice(..0, left_out.map(Cookie::unkept));
+    }
+}
+
+/// Says which of `cookies` are not kept and why, as a sentence about the target; none if all are kept.
+pub fn why_unkept(cookies: &[Cookie]) -> Option<String> {
+    let unkept: Vec<Cookie> = cookies.iter().filter(|cookie| cookie.is_unkept).cloned().collect();
+    (!unkept.is_empty()).then(|| {
+        format!(
+            "the target set the cookie {}, which is not sent: it is longer than {MAX_LENGTH} bytes, or there are more than {MAX_COOKIES}",
+            escape::start(&names(&unkept), 100)
+        )
+    })
+}
+
+/// Makes those values of `cookies` secrets that `text` has: a target may tell what it was sent. The `url` of the request is known anyway.
+pub fn note_told(cookies: &[Cookie], text: &str, url: &str, secrets: &Secrets) {
+    for cookie in cookies {
+        let value = String::from_utf8_lossy(&bytes_of(cookie.value())).into_owned();
+        let value = value.trim_matches('"');
+        let decoded = percent_decode_str(value).decode_utf8_lossy();
+        for form in [value, &*decoded] {
+            let told = Secrets::default();
+            told.add(form);
+            if form.len() >= SHORTEST_SECRET && !url.contains(form) && matches!(told.strike(text), Cow::Owned(_)) {
+                secrets.add(form);
+            }
+        }
+    }
 }
 
 /// Those of `cookies` that go with requests for `url`, in the order in which they are sent (section 5.4): of two with one name, a
@@ -132,7 +184,7 @@ pub fn for_url(cookies: &[Cookie], url: &str) -> Vec<Cookie> {
 
 /// The `Cookie` header that sends those of `cookies` that have not expired; none if all have.
 pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<Vec<u8>> {
-    let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock.now()));
+    let valid = cookies.iter().filter(|cookie| !cookie.is_unkept && !cookie.has_expired(clock.now()));
     let pairs: Vec<&str> = valid.map(|cookie| cookie.pair.as_str()).collect();
     (!pairs.is_empty()).then(|| bytes_of(&pairs.join("; ")))
 }

@@ -5,8 +5,12 @@
 
 use ureq::unversioned::transport::Buffers;
 
-/// The size of the output buffer: what is sent at once.
+/// The size of the output buffer: what is sent at once. It grows for a request with a longer line, which has to stand in it whole.
 pub(super) const OUTPUT: usize = 8 * 1024;
+/// The longest line of a request. Servers take 8 KiB as a rule; Node.js and some others can be told to take more.
+pub(super) const LONGEST_LINE: usize = 48 * 1024;
+/// The room for the rest of a line: the method, the version and the line end.
+const REST_OF_LINE: usize = 64;
 /// The room for a part of a request's body, which ureq wants to be this large at least.
 const BODY_PART: usize = 10 * 1024;
 /// The most that may wait to be consumed: a head of 64 KiB is read, and a longer one recognised.
@@ -23,12 +27,22 @@ pub(super) struct GrowingBuffers {
     progress: bool,
     output: Vec<u8>,
     body_part: Vec<u8>,
+    /// The length of the longest line of the request.
+    line: usize,
 }
 
 impl GrowingBuffers {
     /// Returns true if nothing more may be appended until some of it is consumed.
     pub(super) fn is_full(&self) -> bool {
         self.input.len() - self.consumed >= MOST
+    }
+
+    /// Makes room for a request whose longest line has the length `line`.
+    pub(super) fn make_room_for(&mut self, line: usize) {
+        if line < self.line {
+            self.output = Vec::new();
+        }
+        self.line = line;
     }
 
     /// Adds input.
@@ -43,7 +57,7 @@ impl GrowingBuffers {
 
 impl Buffers for GrowingBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT, 0);
+        self.output.resize(OUTPUT.max(self.line + REST_OF_LINE), 0);
         &mut self.output
     }
 
@@ -69,7 +83,7 @@ impl Buffers for GrowingBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output.resize(OUTPUT, 0);
+        self.output.resize(OUTPUT.max(self.line + REST_OF_LINE), 0);
         self.body_part.resize(BODY_PART, 0);
         (&mut self.body_part, &mut self.output)
     }

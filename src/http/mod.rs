@@ -34,6 +34,7 @@ use ureq::{Agent, SendBody};
 
 use addresses::LookedUp;
 use body::Timed;
+use buffers::LONGEST_LINE;
 use connect::{RacingConnector, WorkingAddresses};
 use error::client_error;
 use patient::{Exchange, PatientConnector};
@@ -416,21 +417,22 @@ impl Client {
             headers.insert(name, value);
         }
         let request = request.map_err(|error| invalid(&error))?;
-        check_lengths(&request)?;
+        self.exchange.set_line(longest_line(&request)?);
         Ok(request)
     }
 }
 
-/// Fails for a request with a line that the output buffer does not hold: the HTTP client would blame the answer for it.
-fn check_lengths<B>(request: &Request<B>) -> Result<(), HttpError> {
-    const MOST: usize = buffers::OUTPUT - 64;
+/// The length of the longest line of a request. Fails if it cannot be sent: the HTTP client would blame the answer for it.
+fn longest_line<B>(request: &Request<B>) -> Result<usize, HttpError> {
     let check = |what: &str, length: usize| {
-        let message = || format!("{what} has {length} bytes, and at most {MOST} can be sent");
-        if length > MOST { Err(HttpError::Invalid(message())) } else { Ok(()) }
+        let message = || format!("{what} has {length} bytes, and at most {LONGEST_LINE} can be sent");
+        if length > LONGEST_LINE { Err(HttpError::Invalid(message())) } else { Ok(length) }
     };
-    check("the URL of the request", request.uri().path_and_query().map_or(0, |path| path.as_str().len()))?;
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     let mut headers = request.headers().iter();
-    headers.try_for_each(|(name, value)| check(name.as_str(), name.as_str().len() + value.len()))
+    headers.try_fold(check("the URL of the request", path)?, |longest, (name, value)| {
+        Ok(longest.max(check(name.as_str(), name.as_str().len() + value.len())?))
+    })
 }
 
 #[cfg(test)]
@@ -442,10 +444,10 @@ mod tests {
         let error = |path: usize, value: usize| {
             let request =
                 Request::builder().uri(format!("http://h/{}", "a".repeat(path))).header("cookie", "b".repeat(value));
-            check_lengths(&request.body(()).unwrap()).err().map(|error| error.to_string())
+            longest_line(&request.body(()).unwrap()).map_err(|error| error.to_string())
         };
-        assert_eq!(error(8000, 8000), None);
-        assert!(error(9000, 1).unwrap().starts_with("the URL of the request has 9001 bytes"));
-        assert!(error(1, 9000).unwrap().starts_with("cookie has 9006 bytes"));
+        assert_eq!(error(8000, 18_000), Ok(18_006));
+        assert!(error(49_152, 1).unwrap_err().starts_with("the URL of the request has 49153 bytes"));
+        assert!(error(1, 49_147).unwrap_err().starts_with("cookie has 49153 bytes"));
     }
 }

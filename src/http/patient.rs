@@ -35,6 +35,8 @@ struct Progress {
     was_sent: bool,
     /// The bytes of the answer.
     received: Vec<u8>,
+    /// The length of the longest line of the request.
+    line: usize,
 }
 
 impl Exchange {
@@ -67,6 +69,15 @@ impl Exchange {
 
     pub(super) fn set_sent(&self, was_sent: bool) {
         self.progress().was_sent = was_sent;
+    }
+
+    /// The request about to be sent has a line of this length, and no longer one.
+    pub(super) fn set_line(&self, line: usize) {
+        self.progress().line = line;
+    }
+
+    fn line(&self) -> usize {
+        self.progress().line
     }
 
     fn add(&self, new: &[u8]) {
@@ -121,7 +132,7 @@ impl Exchange {
 /// field in any way.
 fn is_of_cookie(line: &[u8], is_in_cookie: bool) -> bool {
     let names_cookie = line.windows(COOKIE.len()).any(|part| part.eq_ignore_ascii_case(COOKIE.as_bytes()));
-    let goes_on = line.starts_with(b" ") || line.starts_with(b"\t") || !line.contains(&b':');
+    let goes_on = line.starts_with(b" ") || line.starts_with(b"\t") || !line.contains(&b':') && line.contains(&b'=');
     names_cookie || is_in_cookie && goes_on
 }
 
@@ -212,6 +223,7 @@ fn in_steps(timeout: NextTimeout) -> NextTimeout {
 
 impl<T: Transport> Transport for PatientTransport<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
+        self.buffers.make_room_for(self.exchange.line());
         &mut self.buffers
     }
 
@@ -221,9 +233,14 @@ impl<T: Transport> Transport for PatientTransport<T> {
         let has_passed = timeout.after.is_zero();
         let timeout = in_steps(timeout);
         let timeout = if has_passed { self.more_time(timeout).unwrap_or(timeout) } else { timeout };
-        // It never wrote more than its own output holds, and that is no longer than the inner one.
-        self.inner.buffers().output()[..amount].copy_from_slice(&self.buffers.output()[..amount]);
-        self.inner.transmit_output(amount, timeout)?;
+        let mut left = &self.buffers.output()[..amount];
+        while !left.is_empty() {
+            let room = self.inner.buffers().output();
+            let (part, rest) = left.split_at(left.len().min(room.len()));
+            room[..part.len()].copy_from_slice(part);
+            self.inner.transmit_output(part.len(), timeout)?;
+            left = rest;
+        }
         self.exchange.set_sent(true);
         Ok(())
     }

@@ -155,7 +155,28 @@ impl Request {
     fn send_these(&self, cookies: &[Cookie], client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
         let with_cookies = cookies::header(cookies, clock).map(|header| client.with_cookies(header));
         let client = with_cookies.as_ref().unwrap_or(client);
-        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
+        let sent = client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock);
+        self.note_told_cookies(cookies, &sent, client, clock);
+        sent
+    }
+
+    /// Makes those cookies secrets that an answer tells although they were sent or set with it.
+    fn note_told_cookies(&self, sent: &[Cookie], answer: &Result<Answer, HttpError>, client: &Client, clock: &Clock) {
+        let mut cookies = sent.to_vec();
+        let texts = match answer {
+            Ok(Answer { head, body, .. }) => {
+                let at = AnsweredAt { now: clock.now(), date: head.date };
+                cookies::take(&mut cookies, &head.cookies, &self.url, at);
+                cookies.extend_from_slice(sent);
+                [body, head.location.as_deref().unwrap_or_default()]
+            }
+            Err(HttpError::Unreadable { what, came, .. }) => [what, came.as_str()],
+            Err(HttpError::Truncated { cause, body, .. }) => [cause, body.as_str()],
+            Err(_) => return,
+        };
+        for text in texts {
+            cookies::note_told(&cookies, text, &self.url, client.secrets());
+        }
     }
 
     /// Sends it with those of `cookies` that are for its URL, and takes those that the answer sets. Without any it is sent as it is.

@@ -115,7 +115,7 @@ fn a_restart_at_another_target_is_one_line_and_incomplete() {
     let said: Vec<&str> =
         done.stderr.lines().filter(|line| line.contains("-jobs: ") && line.contains("submitted to")).collect();
     assert_eq!(said.len(), 1, "{}", done.stderr);
-    let both = format!("submitted to {} ({ids}), and the target is now {}", shell.target.url(), other.url());
+    let both = format!("submitted to {} ({ids}), but the target is now {}", shell.target.url(), other.url());
     assert!(said[0].contains(&both), "{}", said[0]);
     let doubts = shell.json("m/report.json")["status"]["doubts"].to_string();
     let named = format!("submitted to {} and polled at {}", shell.target.url(), other.url());

@@ -63,8 +63,8 @@ fn follow(answers: &[(&'static str, u64)], is_told: bool) -> Followed {
         }
         let start = start.filter(|_| is_told);
         let end = Some(now.to_string()).filter(|_| state == "done" && is_told);
-        let stage = json!({"name": "a", "state": state, "attempt": attempt, "started": start, "ended": end});
-        Reply::json(json!({"id": "7", "state": state, "started": start, "ended": end, "stages": [stage]}).to_string())
+        let only = json!({"name": "a", "state": state, "attempt": attempt, "started": start, "ended": end});
+        Reply::json(json!({"id": "7", "state": state, "started": start, "ended": end, "stages": [only]}).to_string())
     });
     let run = json!({"apiVersion": "stress/v1", "kind": "Run", "metadata": {"name": "j", "run": "r1"}, "spec": {"prefix": "j", "jobs": 1, "stages": [{"name": "a"}]}});
     let submitted = rig.submit(&job(&json!({}))).stdout.replace(r#""name":"j""#, r#""name":"j-001""#);

@@ -23,6 +23,7 @@ mod list_absence;
 mod lists;
 mod moved_target;
 mod odd_answers;
+mod odd_cookies;
 mod odd_polls;
 mod own_ids;
 mod poll_jobs;

@@ -16,6 +16,8 @@ pub(super) const OWN_LIMIT: &str = "own limit";
 pub(super) const UNNAMED_STAGE_WORD: &str = "unnamed stage word";
 /// The kind of polls for which the target took no connection.
 pub(super) const NO_CONNECTION: &str = "no connection";
+/// The kind of polls that cannot be sent, now or later.
+pub(super) const UNSENDABLE: &str = "not a valid request";
 /// The kind of polls for which no token could be had.
 const NO_TOKEN: &str = "no token";
 
@@ -58,7 +60,8 @@ impl Issue {
             // The target has no part in it.
             HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
-            HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
+            HttpError::NoAnswer(_) => Self::failure("no answer", None, message, None),
+            HttpError::Invalid(_) => Self::failure(UNSENDABLE, Some(Reason::InvalidRequest), message, None),
             HttpError::Unreadable { came, broke_off, .. } => {
                 let kind = if *broke_off { "truncated head" } else { "unreadable head" };
                 let body = Some(came.as_str()).filter(|came| !came.is_empty());

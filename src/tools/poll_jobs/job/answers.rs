@@ -8,7 +8,7 @@ use crate::http::Answer;
 use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StageReading, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
-use crate::tools::poll_jobs::issue::{Issue, NO_CONNECTION, UNNAMED_STAGE_WORD};
+use crate::tools::poll_jobs::issue::{Issue, NO_CONNECTION, UNNAMED_STAGE_WORD, UNSENDABLE};
 use crate::tools::poll_jobs::stages::progress;
 
 /// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
@@ -231,6 +231,10 @@ impl PolledJob {
         };
         self.polls.failed += u64::from(issue.is_failure);
         *failures.entry(issue.kind.clone()).or_default() += 1;
+        if issue.kind == UNSENDABLE {
+            self.note_issue(issue);
+            return NextStep::End(Phase::Unknown);
+        }
         let report = self.report(&issue, received);
         self.note_issue(issue);
         self.go_on_with(report, received, limits, not_before)

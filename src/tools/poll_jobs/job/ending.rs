@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{FollowedUp, Limits, Moved, PolledJob};
 use crate::clock::micro;
+use crate::cookies;
 use crate::escape;
 use crate::profile::{Document, Observation, Profile, StageReading, StatusReading};
 use crate::record::{
@@ -135,6 +136,10 @@ impl PolledJob {
                 )
             }
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
+            Phase::Unknown if self.issue.as_ref().is_some_and(|issue| issue.reason == Some(Reason::InvalidRequest)) => {
+                let why = self.issue.as_ref().map_or("", |issue| &issue.message);
+                (Reason::InvalidRequest, format!("it cannot be polled: {why}; the job may run"))
+            }
             Phase::Unknown => {
                 let loss = self.explain_loss(observation, limits);
                 let why = if self.issue.is_none() && self.missing_cookie().is_some() {
@@ -209,6 +214,11 @@ impl PolledJob {
     }
 
     fn explain_cookie(&self) -> String {
+        if let (Some(why), Some(Flag::CookieNotKept)) =
+            (cookies::why_unkept(&self.request.cookies), self.missing_cookie())
+        {
+            return format!("; {why}");
+        }
         let why = match self.missing_cookie() {
             None => return String::new(),
             Some(Flag::CookieUnsaved) => {

@@ -73,6 +73,7 @@ impl JobCookies {
             Some(_) => self.lacks(job, console),
             None => status.flags.contains(&Flag::CookieNotKept),
         };
+        request.lacks_cookies |= cookies::why_unkept(&request.cookies).is_some();
         Ok(())
     }
 
@@ -108,6 +109,12 @@ impl JobCookies {
         }
         let cookies = jar.of(job.key());
         let (count, sent) = (cookies.len(), cookies::for_url(cookies, &job.request.url));
+        if let Some(why) = cookies::why_unkept(&sent) {
+            job.lack_cookies();
+            if !std::mem::replace(&mut self.said_unsent, true) {
+                console.say(&format!("{why}; jobs that are not found without it count as Unknown, not Lost"));
+            }
+        }
         job.send_cookies(sent);
         match saved {
             Ok(()) => job.note_saved_cookies(count),

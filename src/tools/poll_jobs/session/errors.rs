@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::super::issue::{Issue, OWN_LIMIT};
+use super::super::issue::{Issue, OWN_LIMIT, UNSENDABLE};
+use crate::escape;
 
 /// The shortest time between two reports that bring no new kind of issue.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// The number of characters that a line shows of a URL: an id may have thousands.
+const LONGEST_URL: usize = 200;
 
 /// The issues of polls as the console knows them.
 pub(super) struct PollErrors {
@@ -36,9 +40,19 @@ impl PollErrors {
         self.without += u64::from(issue.is_some());
         self.last_without = issue.is_some();
         // A failure is the address's, an answer that is not understood the job's.
-        let place = |issue: &Issue| if issue.is_failure { format!("GET {url}") } else { name.to_owned() };
+        let place = |issue: &Issue| {
+            let is_of_address = issue.is_failure && issue.kind != UNSENDABLE;
+            if is_of_address {
+                format!("GET {}", escape::start(url, LONGEST_URL))
+            } else {
+                escape::start(name, LONGEST_URL)
+            }
+        };
         let is_due = now.duration_since(self.said_at) >= QUIET;
         match issue {
+            Some(issue) if issue.kind == UNSENDABLE && self.kinds.insert(issue.kind.clone()) => {
+                Some(self.say(now, Some(issue), format!("{}: it cannot be polled: {}", place(issue), issue.message)))
+            }
             Some(issue) if self.kinds.insert(issue.kind.clone()) => {
                 Some(self.say(now, Some(issue), format!("{}: {}; polling goes on", place(issue), issue.message)))
             }

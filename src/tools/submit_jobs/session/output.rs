@@ -78,9 +78,12 @@ impl<'a> Output<'a> {
         settings: &BTreeMap<String, String>,
         error: Option<&str>,
     ) {
-        let unread = error.map(|error| match settings.is_empty() {
-            true => format!("the target's settings are not known, so no label is checked: {error}"),
-            false => format!("not all of the target's settings are known: {error}"),
+        let unread = error.map(|error| {
+            if settings.is_empty() {
+                format!("the target's settings are not known, so no label is checked: {error}")
+            } else {
+                format!("not all of the target's settings are known: {error}")
+            }
         });
         for doubt in differences(labels, settings).into_iter().chain(unread) {
             if self.reported.insert(doubt.clone()) {
@@ -113,10 +116,17 @@ impl<'a> Output<'a> {
         }
         let (count, names) = (set.len() as u64, cookies::names(&set));
         if let Some(writer) = &mut self.cookies {
+            let unkept = cookies::why_unkept(&set);
             let kept = writer.keep(job, set);
             match kept {
                 Ok(()) => status.cookies_saved = Some(count),
                 Err(_) => status.flags.push(Flag::CookieNotKept),
+            }
+            if let (Some(why), Ok(())) = (unkept, &kept) {
+                status.flags.push(Flag::CookieNotKept);
+                if self.reported.insert(why.clone()) {
+                    self.console.say(&format!("{why}; jobs that are not found without it count as Unknown, not Lost"));
+                }
             }
             return kept;
         }
