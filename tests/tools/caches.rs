@@ -78,7 +78,8 @@ fn an_answer_of_a_cache_that_does_not_tell_its_age_may_be_of_any_age() {
     {
         std::fs::write(&profile, autorag.replacen("[poll]", &format!("[poll]\ngone = \"{gone}\""), 1)).unwrap();
         let target = target(move |polls, _| match polls {
-            0 | 24 => running(),
+            0 => Reply::json(r#"{"status":"running","stage_states":{"l1":"queued"}}"#),
+            24 => running(),
             1..12 => hit(name, 200, r#"{"status":"running","stage_states":{"l1":"running"}}"#),
             12..24 => hit(name, 404, "{}"),
             25..36 => hit(name, 200, r#"{"status":"running"}"#),
