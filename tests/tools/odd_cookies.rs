@@ -117,7 +117,7 @@ fn a_long_id_is_polled_and_messages_show_its_beginning() {
 fn expired_cookies_are_not_sent_whatever_form_their_date_has() {
     let past = ["Tue, 02-Jan-1990 03:04:05 GMT", "Tue, 02 Jan 1990 03:04:05", "Tue, 02 Jan 1990 03:04:05 UTC"];
     let set = past.iter().enumerate().map(|(at, past)| format!("old{at}=1; Expires={past}"));
-    let set = set.chain(["new=1; Expires=Tue, 02-Jan-2035 03:04:05 GMT".to_owned()]).collect();
+    let set = set.chain(["new=1; Path=/; Expires=Tue, 02-Jan-2035 03:04:05 GMT".to_owned()]).collect();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let all = seen.clone();
     let target = target(set, move |sent| {

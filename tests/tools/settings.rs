@@ -19,7 +19,7 @@ fn stream(settings: &Value) -> String {
         "spec": {"scenario": "ab", "prefix": "ab", "jobs": 1, "profile": "autorag"}, "status": {"settings": settings}});
     let job = json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": {"name": "ab-001", "run": "r1"},
         "spec": {"source": "/data/1.webm"},
-        "status": {"phase": "Submitted", "jobId": "j7", "submittedAt": "2026-01-01T00:00:00Z"}});
+        "status": {"phase": "Submitted", "jobId": "j7", "submittedAt": Utc::now().to_rfc3339()}});
     format!("{run}\n{job}\n")
 }
 
