@@ -1,6 +1,6 @@
 //! The criterion `all-stages`: every job finished every required stage.
 
-use super::rules::{first, is_flagged, of, shared};
+use super::wording::{first, is_flagged, of, shared};
 use super::{Evidence, Finding};
 use crate::figures::job_facts::StageFacts;
 use crate::figures::outcome::Outcome;

@@ -8,6 +8,7 @@ mod limits;
 mod measure;
 mod rules;
 mod threshold;
+mod wording;
 
 use std::collections::BTreeSet;
 

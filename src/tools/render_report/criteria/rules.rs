@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools;
 
+use super::wording::{first, is_flagged, of, shared};
 use super::{Evidence, Finding, all_stages};
 use crate::escape;
 use crate::figures::outcome::{Outcome, unsuccessful};
 use crate::figures::tally::{JobEntry, JobTally};
-use crate::figures::{any_listed, counted, in_groups, jobs, listed};
+use crate::figures::{any_listed, counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
@@ -26,9 +27,6 @@ pub(in super::super) const WHOLE_SHARDS: &str = "whole-shards";
 
 /// Number of characters that a sentence quotes of a target's message.
 const QUOTED: usize = 80;
-
-/// Number of characters after which a sentence names no further fate; the tables have all of them.
-const TOLD: usize = 240;
 
 /// A criterion with a name.
 pub(super) struct Rule {
@@ -99,29 +97,6 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
-/// The first of `parts`, as many as the sentence has room for, and how many there are more.
-pub(super) fn first(parts: &[String]) -> String {
-    let mut length = 0;
-    let fits = |part: &&String| {
-        length += part.chars().count();
-        length <= TOLD
-    };
-    let shown = parts.iter().take_while(fits).count().max(1).min(parts.len());
-    let text = parts[..shown].join(", ");
-    if shown < parts.len() { format!("{text} and {} more", parts.len() - shown) } else { text }
-}
-
-/// `1 of 12 jobs has`, `2 of 12 jobs have`.
-pub(super) fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
-    format!("{count} of {} {}", jobs(asked), if count == 1 { one } else { many })
-}
-
-/// Lists jobs with a description each; jobs with the same description share it: `a, b timed out, c lost`.
-pub(super) fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
-    let groups = in_groups(said.into_iter().map(|(name, what)| (what, name)));
-    groups.into_iter().map(|(what, names)| format!("{} {what}", listed(names))).collect()
-}
-
 /// Describes the end of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
 fn fate(entry: &JobEntry) -> String {
     let outcome = entry.outcome;
@@ -153,10 +128,6 @@ fn with_abort(cause: String, tally: &JobTally) -> String {
         Some(aborted) => format!("{cause}; {} stopped: {}", aborted.by, escape::shorten(&aborted.message, 2 * QUOTED)),
         None => cause,
     }
-}
-
-pub(super) fn is_flagged(entry: &JobEntry, flag: &Flag) -> bool {
-    entry.job.as_ref().is_some_and(|job| job.flags.contains(flag))
 }
 
 fn whole_shards(evidence: &Evidence<'_>) -> Finding {
