@@ -25,7 +25,7 @@ impl SharedNames {
     }
 }
 
-/// Facts about one job, by its last record. The fields are those of [`JobStatus`](crate::record::JobStatus).
+/// Facts about one job, by its last record. The fields are those of [`JobStatus`].
 #[derive(Clone, Debug)]
 pub struct JobFacts {
     /// The last known phase of the job.
