@@ -116,7 +116,7 @@ fn stdin_and_stdout_are_the_commands_alone() {
 #[test]
 fn outlives_a_ctrl_c_until_the_command_has_ended() {
     let running =
-        Running::start("trap 'echo interrupted; exit 9' INT; echo ready; while :; do read -t 1 <> <(:); done");
+        Running::start("trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done");
     kill_process_group(pid(&running.child), Signal::INT).unwrap();
     assert_eq!(running.end(), ("interrupted\n".to_owned(), Some(9)));
 }
@@ -125,7 +125,7 @@ fn outlives_a_ctrl_c_until_the_command_has_ended() {
 fn a_ctrl_c_does_not_stop_the_target_before_the_command() {
     let running = Running::start(
         r#"trap 'exec 3<>"/dev/tcp/127.0.0.1/${TARGET##*:}" && echo reached; exit 0' INT
-           echo ready; while :; do read -t 1 <> <(:); done"#,
+           echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done"#,
     );
     kill_process_group(pid(&running.child), Signal::INT).unwrap();
     assert_eq!(running.end(), ("reached\n".to_owned(), Some(0)));
@@ -134,7 +134,7 @@ fn a_ctrl_c_does_not_stop_the_target_before_the_command() {
 #[test]
 fn a_sigterm_to_itself_is_passed_on_once() {
     let running =
-        Running::start("trap 'echo asked to stop; exit 4' TERM; echo ready; while :; do read -t 1 <> <(:); done");
+        Running::start("trap 'echo asked to stop; exit 4' TERM; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done");
     kill_process(pid(&running.child), Signal::TERM).unwrap();
     assert_eq!(running.end(), ("asked to stop\n".to_owned(), Some(4)));
     let running = Running::start("echo ready; exec sleep 60");
