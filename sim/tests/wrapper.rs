@@ -115,8 +115,9 @@ fn stdin_and_stdout_are_the_commands_alone() {
 
 #[test]
 fn outlives_a_ctrl_c_until_the_command_has_ended() {
-    let running =
-        Running::start("trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done");
+    let running = Running::start(
+        "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done",
+    );
     kill_process_group(pid(&running.child), Signal::INT).unwrap();
     assert_eq!(running.end(), ("interrupted\n".to_owned(), Some(9)));
 }
@@ -133,8 +134,9 @@ fn a_ctrl_c_does_not_stop_the_target_before_the_command() {
 
 #[test]
 fn a_sigterm_to_itself_is_passed_on_once() {
-    let running =
-        Running::start("trap 'echo asked to stop; exit 4' TERM; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done");
+    let running = Running::start(
+        "trap 'echo asked to stop; exit 4' TERM; echo ready; while :; do sleep 1 > /dev/null 2>&1 & wait $!; done",
+    );
     kill_process(pid(&running.child), Signal::TERM).unwrap();
     assert_eq!(running.end(), ("asked to stop\n".to_owned(), Some(4)));
     let running = Running::start("echo ready; exec sleep 60");
