@@ -60,7 +60,7 @@ pub struct JobFacts {
 }
 
 /// Facts that hardly any job has.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RareFacts {
     /// The seconds for which its submission waited for a token.
     pub token_wait: Option<f64>,

@@ -138,8 +138,8 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
-    /// `job` without the polls before the server's times if answers to polls lagged, without server times if the target's clock moved, with the clock's true resolution if it ticks coarsely, and with the
-    /// difference between the clocks of its hosts.
+    /// `job` without the polls before the server's times if answers to polls lagged, without server times if the target's clock moved,
+    /// with the clock's true resolution if it ticks coarsely, and with the difference between the clocks of its hosts.
     pub fn believed<'a>(&self, job: &'a Job) -> Cow<'a, Job> {
         let mut job = Cow::Borrowed(job);
         if lags(&self.runs) {

@@ -6,6 +6,7 @@ use super::{FollowedUp, Limits, Moved, PolledJob};
 use crate::clock::micro;
 use crate::cookies;
 use crate::escape;
+use crate::figures::counted;
 use crate::profile::{Document, Observation, Profile, StageReading, StatusReading};
 use crate::record::{
     ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, StagePhase, Timestamp,
@@ -167,9 +168,9 @@ impl PolledJob {
                     let unknown = self.unknown_since.map(|since| {
                         let (count, status) = self.unknown_answers;
                         let age = seconds(Duration::try_from_secs_f64(self.age(since)).unwrap_or_default());
-                        let answers = if count == 1 { "answer" } else { "answers" };
+                        let answers = counted(count, "answer", "answers");
                         format!(
-                            "; the target has not known the id since {age} after its submission ({count} {answers} of HTTP {status})"
+                            "; the target has not known the id since {age} after its submission ({answers} of HTTP {status})"
                         )
                     });
                     let absent = self.absent_at.map(|(_, status)| {
@@ -233,7 +234,8 @@ impl PolledJob {
     }
 
     /// The doubt that the document with this id is about another job: answers told two times at which it was queued, without another
-    /// attempt, or showed it waiting after it had started and the target had not known it, or one that lies after its acceptance by more than the clocks may differ.
+    /// attempt, or showed it waiting after it had started and the target had not known it, or one that lies after its acceptance by more
+    /// than the clocks may differ.
     fn doubt_queueing(&self, observation: &Observation, offset: Option<ClockOffset>) -> Option<Flag> {
         let ServerTimes { queued_at, resolution_seconds, .. } = observation.times;
         let is_later_attempt = |stage: &StageReading| stage.attempt.is_some_and(|attempt| attempt > 1);
