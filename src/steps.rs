@@ -72,8 +72,10 @@ impl From<String> for Failed {
 }
 
 /// The result of the steps of one moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StepsOutcome {
+    /// How many were made, whether they failed or not.
+    pub made: usize,
     /// The values that they took from their answers.
     pub variables: BTreeMap<String, Value>,
     /// The names of those that stay out of the records.
@@ -87,6 +89,28 @@ pub struct StepsOutcome {
 }
 
 impl StepsOutcome {
+    /// Adds the result of the next step. Returns true if it ends the steps.
+    pub fn add(&mut self, step: &Step, made: Made) -> bool {
+        self.made += 1;
+        match made {
+            Ok((taken, answer)) => {
+                if step.secret {
+                    self.secret.extend(taken.keys().cloned());
+                }
+                self.variables.extend(taken);
+                if !step.tells.is_empty() {
+                    self.answers.push((step.tells.clone(), answer));
+                }
+                false
+            }
+            Err(_) if step.optional => false,
+            Err(failure) => {
+                self.failure = Some(format!("step {}: {failure}", step.name));
+                true
+            }
+        }
+    }
+
     /// The variables that may stand in records.
     pub fn recorded(&self) -> BTreeMap<String, Value> {
         self.variables
@@ -113,7 +137,7 @@ pub fn run(
     watch: &mut dyn FnMut(&Step, &Made),
 ) -> StepsOutcome {
     let mut outcome = StepsOutcome::default();
-    for step in profile.steps.iter().filter(|step| step.when == when) {
+    for step in profile.steps_at(when) {
         let values = values.clone().with_variables(&outcome.variables);
         let made = make_patiently(step, patience, profile, base, &values, cookies.as_deref_mut(), client, clock);
         if let (true, Ok((taken, _))) = (step.secret, &made) {
@@ -124,22 +148,9 @@ pub fn run(
         let own_limit = made.as_ref().err().and_then(|failed| failed.own_limit);
         let made = made.map_err(|failed| client.secrets().strike(&failed.message).into_owned());
         watch(step, &made);
-        match made {
-            Ok((taken, answer)) => {
-                if step.secret {
-                    outcome.secret.extend(taken.keys().cloned());
-                }
-                outcome.variables.extend(taken);
-                if !step.tells.is_empty() {
-                    outcome.answers.push((step.tells.clone(), answer));
-                }
-            }
-            Err(_) if step.optional => {}
-            Err(failure) => {
-                outcome.failure = Some(format!("step {}: {failure}", step.name));
-                outcome.own_limit = own_limit;
-                break;
-            }
+        if outcome.add(step, made) {
+            outcome.own_limit = own_limit;
+            break;
         }
     }
     outcome

@@ -152,7 +152,7 @@ impl Profile {
 
     /// Returns true if a submission names the job's source.
     pub fn needs_source(&self) -> bool {
-        let steps = self.steps.iter().filter(|step| step.when == StepTime::Job).map(Step::request);
+        let steps = self.steps_at(StepTime::Job).map(Step::request);
         steps.chain([self.submit.request()]).any(|request| request.contains("{source}"))
             || self.submit.own_id.as_ref().is_some_and(|id| id.contains("{source}"))
     }
@@ -220,9 +220,9 @@ impl Profile {
         self.steps.iter().any(|step| step.tells.contains(&told))
     }
 
-    /// Returns true if it has steps of the moment `when`.
-    pub fn has_steps(&self, when: StepTime) -> bool {
-        self.steps.iter().any(|step| step.when == when)
+    /// Its steps of the moment `when`, in their order.
+    pub fn steps_at(&self, when: StepTime) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.when == when)
     }
 }
 

@@ -96,7 +96,35 @@ fn a_step_that_is_not_answered_holds_the_end_up_no_longer_than_the_deadline() {
         (&json!("Succeeded"), &json!(["StagesUnknown", "StepFailed"])),
         "{status}"
     );
-    assert!(status["message"].as_str().unwrap().contains("was not answered within 700 ms"), "{status}");
+    assert_eq!(status["message"], "step stages was not answered within 700 ms", "{status}");
+}
+
+#[test]
+fn a_step_that_is_not_answered_costs_only_what_it_would_have_told() {
+    let step =
+        |name: &str, rest: &str| format!("[[steps]]\nname = \"{name}\"\nwhen = \"end\"\npath = \"/{name}\"\n{rest}\n");
+    let (before, optional) = (step("owner", "take.owner = [\"/owner\"]"), step("hangs", "optional = true"));
+    let (required, nice) = (step("cost", ""), step("note", "optional = true"));
+    let own = &PROFILE[..PROFILE.find("[[steps]]").unwrap()];
+    for (after, flags, message) in [
+        ("", Value::Null, Value::Null),
+        (&*nice, Value::Null, Value::Null),
+        (
+            &*format!("{nice}{required}"),
+            json!(["StepFailed"]),
+            json!("step cost was not made: step hangs was not answered within 700 ms"),
+        ),
+    ] {
+        let rig = Rig::new(&format!("{own}{before}{optional}{after}"), |request| match request.path.as_str() {
+            "/jobs" => Reply::json(r#"{"id":"7"}"#),
+            "/jobs/7" => Reply::json(r#"{"id":"7","state":"ok","stages":[{"name":"l1","state":"ok"}]}"#),
+            "/owner" => Reply::json(r#"{"owner":"ops"}"#),
+            _ => Reply::Hang,
+        });
+        let (_, status) = run(&rig, "700ms");
+        assert_eq!((&status["flags"], &status["message"]), (&flags, &message), "{status}");
+        assert_eq!(status["variables"]["owner"], "ops", "an earlier step was answered: {status}");
+    }
 }
 
 #[test]

@@ -195,22 +195,6 @@ pub(super) struct FollowedUp {
     pub(super) cancel: Option<Cancel>,
 }
 
-impl FollowedUp {
-    /// No request was sent in time.
-    pub(super) fn unsent() -> Self {
-        let failure = Some("the session ended before a request was sent".to_owned());
-        Self { steps: StepsOutcome { failure, ..StepsOutcome::default() }, cancel: None }
-    }
-
-    /// No answer came in time, for the reason `why`.
-    pub(super) fn unanswered(phase: Phase, why: String) -> Self {
-        let failure = Some(why);
-        let is_cancelled = !matches!(phase, Phase::Succeeded | Phase::Failed);
-        let steps = StepsOutcome { failure, ..StepsOutcome::default() };
-        Self { steps, cancel: is_cancelled.then_some(Cancel::Asked) }
-    }
-}
-
 impl PolledJob {
     /// Starts to poll `job`, which was submitted and has an id.
     pub(super) fn new(record: Record, job: &Job, request: Request, now: Timestamp) -> Self {

@@ -1,6 +1,6 @@
 //! The requests that follow a job's end: the profile's steps, and the cancelling of a job that was given up.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::job::{FollowedUp, PolledJob};
@@ -12,7 +12,7 @@ use crate::http::{BaseUrl, Client};
 use crate::listing::{Listing, Sight, look_up};
 use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading, StepTime, TemplateValues};
 use crate::record::{Cancel, Phase, StagePhase};
-use crate::steps::{self, Patience};
+use crate::steps::{self, Patience, StepsOutcome};
 use crate::units;
 
 /// The time in which a cancelled job has to show its end.
@@ -29,8 +29,47 @@ const LAST_ANSWER: Duration = Duration::from_millis(500);
 pub(super) struct Ending {
     job: PolledJob,
     phase: Phase,
-    /// The time at which its first request was sent.
-    began: Arc<OnceLock<Instant>>,
+    when: StepTime,
+    progress: Progress,
+}
+
+/// How far a follow-up has come.
+#[derive(Clone, Default)]
+struct Progress(Arc<Mutex<(Option<Instant>, StepsOutcome)>>);
+
+impl Progress {
+    fn with<T>(&self, work: impl FnOnce(&mut (Option<Instant>, StepsOutcome)) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The time at which its first request was sent; that is now if nothing was sent yet.
+    fn begin(&self) -> Instant {
+        self.with(|(began, _)| *began.get_or_insert_with(Instant::now))
+    }
+
+    fn began(&self) -> Option<Instant> {
+        self.with(|(began, _)| *began)
+    }
+}
+
+impl Ending {
+    /// What is known of a follow-up that did not come back, for the reason `why`. Its optional steps need not have been made.
+    fn given_up(&self, profile: &Profile, why: &str) -> FollowedUp {
+        let (began, mut steps) = self.progress.with(|(began, steps)| (*began, steps.clone()));
+        let mut left = profile.steps_at(self.when).skip(steps.made);
+        if let (None, Some(next)) = (&steps.failure, left.next()) {
+            let unanswered = began.map(|_| format!("step {} was not answered {why}", next.name));
+            let required = if next.optional { left.find(|step| !step.optional) } else { Some(next) };
+            steps.failure = required.map(|step| match unanswered {
+                Some(unanswered) if std::ptr::eq(step, next) => unanswered,
+                Some(unanswered) => format!("step {} was not made: {unanswered}", step.name),
+                None => format!("step {} was not made {why}", step.name),
+            });
+        }
+        let is_answered = steps.failure.is_none() && steps.made == profile.steps_at(self.when).count();
+        let asked = if is_answered { Cancel::Answered } else { Cancel::Asked };
+        FollowedUp { steps, cancel: (self.when == StepTime::Cancel && began.is_some()).then_some(asked) }
+    }
 }
 
 /// The requests after a job's end, for a worker thread.
@@ -47,9 +86,9 @@ pub(super) struct FollowUp {
     /// The list that alone tells of the job.
     listing: Option<Listing>,
     clock: Clock,
-    /// The time that its steps have from `began` on.
+    /// The time that its steps have from their beginning on.
     within: Duration,
-    began: Arc<OnceLock<Instant>>,
+    progress: Progress,
     stop: Stop,
 }
 
@@ -57,11 +96,14 @@ impl FollowUp {
     /// Makes them.
     pub(super) fn run(&self, client: &Client) -> FollowedUp {
         let Self { profile, base, values, clock, .. } = self;
-        let until = *self.began.get_or_init(Instant::now) + self.within;
+        let until = self.progress.begin() + self.within;
         let patience = Patience::Passing { until, stop: &self.stop };
         let mut cookies = self.cookies.clone();
         let sent = cookies.as_mut();
-        let steps = steps::run(self.when, Some(patience), profile, base, values, sent, client, clock, &mut |_, _| {});
+        let steps =
+            steps::run(self.when, Some(patience), profile, base, values, sent, client, clock, &mut |step, made| {
+                let _is_last = self.progress.with(|(_, steps)| steps.add(step, made.clone()));
+            });
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
             None if self.is_confirmed(cookies.as_mut(), client) => Cancel::Confirmed,
@@ -128,7 +170,7 @@ impl Session<'_, '_> {
             _ if self.args.cancel_on.iter().any(|word| word.phase() == phase) => StepTime::Cancel,
             _ => return Ok(Some(job)),
         };
-        if !self.target.profile.has_steps(when) {
+        if self.target.profile.steps_at(when).next().is_none() {
             return Ok(Some(job));
         }
         let (base, record) = (self.target.base()?, job.as_job()?);
@@ -146,11 +188,11 @@ impl Session<'_, '_> {
             cookies: self.cookies.of(job.key()),
             clock: self.clock.clone(),
             within: self.steps_within(),
-            began: Arc::default(),
+            progress: Progress::default(),
             // A signal is what a job may be cancelled for.
             stop: if when == StepTime::End { self.stop.clone() } else { Stop::default() },
         };
-        self.ending.insert(number, Ending { job, phase, began: follow_up.began.clone() });
+        self.ending.insert(number, Ending { job, phase, when, progress: follow_up.progress.clone() });
         self.scheduler.follow_up(number, follow_up)?;
         Ok(None)
     }
@@ -169,14 +211,15 @@ impl Session<'_, '_> {
         let within = self.steps_within();
         let is_over = |ending: &Ending| {
             let most = within + LAST_ANSWER + if has_verdict(ending.phase) { Duration::ZERO } else { CONFIRMED_WITHIN };
-            ending.began.get().is_some_and(|began| began.elapsed() > most)
+            ending.progress.began().is_some_and(|began| began.elapsed() > most)
         };
         let over: Vec<usize> =
             self.ending.iter().filter(|(_, ending)| is_over(ending)).map(|(number, _)| *number).collect();
         for number in over {
-            let Some(Ending { job, phase, .. }) = self.ending.remove(&number) else { continue };
-            let why = format!("a step was not answered within {}", units::seconds(within.as_secs_f64()));
-            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase, why)))?;
+            let Some(ending) = self.ending.remove(&number) else { continue };
+            let why = format!("within {}", units::seconds(within.as_secs_f64()));
+            let followed = ending.given_up(&self.target.profile, &why);
+            self.record_end(number, ending.job, ending.phase, Some(&followed))?;
         }
         Ok(())
     }
@@ -189,12 +232,9 @@ impl Session<'_, '_> {
 
     /// Records the ends of the jobs whose follow-up has not come back in time.
     pub(super) fn give_up_follow_ups(&mut self) -> Result<(), Failure> {
-        for (number, Ending { job, phase, began }) in std::mem::take(&mut self.ending) {
-            let followed = match began.get() {
-                Some(_) => FollowedUp::unanswered(phase, "the session ended before an answer came".to_owned()),
-                None => FollowedUp::unsent(),
-            };
-            self.record_end(number, job, phase, Some(&followed))?;
+        for (number, ending) in std::mem::take(&mut self.ending) {
+            let followed = ending.given_up(&self.target.profile, "before the session ended");
+            self.record_end(number, ending.job, ending.phase, Some(&followed))?;
         }
         Ok(())
     }

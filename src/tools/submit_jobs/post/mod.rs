@@ -139,7 +139,7 @@ impl Post {
         let (earlier, variables) = (job.status.submitted_at, run_steps.recorded());
         let idempotency_key = profile.submit.idempotency_key(&values);
         let mut post = Self { earlier, idempotency_key, variables, ..Self::with_values(base, values)? };
-        if !profile.has_steps(StepTime::Job) {
+        if profile.steps_at(StepTime::Job).next().is_none() {
             let submission = post.build(profile);
             post.submission =
                 Some(submission.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?);
