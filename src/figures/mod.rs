@@ -149,6 +149,7 @@ impl Figures {
             doubts.extend(clock.map(|doubt| format!("the target's clock is in doubt: {doubt}")));
             doubts.extend(poll_doubts::failed_polls(run));
             doubts.extend(poll_doubts::unnamed_stage_words(run));
+            doubts.extend(poll_doubts::long_pauses(run));
             doubts.extend(poll_doubts::hidden_cache(run));
             doubts.extend(poll_doubts::lag(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));

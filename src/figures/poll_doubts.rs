@@ -47,6 +47,17 @@ pub(super) fn unnamed_stage_words(run: &Run) -> Option<String> {
     ))
 }
 
+/// The doubt about answers to polls of `run` that asked for a longer wait than the deadline left.
+pub(super) fn long_pauses(run: &Run) -> Option<String> {
+    let count = run.status.polling.as_ref()?.failures.get("Retry-After beyond the deadline")?;
+    let answers = counted(*count, "answer", "answers");
+    Some(format!(
+        "in {answers} to polls of {}, Retry-After asked for a longer wait than the deadline left, so these jobs were not polled again before \
+         the deadline: set a longer --deadline",
+        run.metadata.name
+    ))
+}
+
 /// The doubt about a cache that answered polls of `run` in the target's place and did not say how old its answers were.
 pub(super) fn hidden_cache(run: &Run) -> Option<String> {
     let seconds = run.status.polling.as_ref()?.hidden_age_seconds?;

@@ -26,6 +26,7 @@ mod odd_answers;
 mod odd_cookies;
 mod odd_polls;
 mod own_ids;
+mod pauses;
 mod poll_jobs;
 mod poll_request;
 mod profiles;

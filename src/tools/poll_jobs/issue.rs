@@ -14,6 +14,8 @@ use crate::record::Reason;
 pub(super) const OWN_LIMIT: &str = "own limit";
 /// The kind of answers that told the job's state, and that of a stage in a word that the profile does not name.
 pub(super) const UNNAMED_STAGE_WORD: &str = "unnamed stage word";
+/// The kind of answers that asked for a longer wait than the deadline left, whatever else they told.
+pub(super) const LONG_PAUSE: &str = "Retry-After beyond the deadline";
 /// The kind of polls for which the target took no connection.
 pub(super) const NO_CONNECTION: &str = "no connection";
 /// The kind of polls that cannot be sent, now or later.

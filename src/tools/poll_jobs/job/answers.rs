@@ -303,7 +303,7 @@ impl PolledJob {
         not_before: Option<Duration>,
     ) -> NextStep {
         match (self.go_on(now, limits, not_before), report) {
-            (NextStep::Poll { .. }, Some(record)) => NextStep::Report { record },
+            (NextStep::Poll { not_before }, Some(record)) => NextStep::Report { record, not_before },
             (next, _) => next,
         }
     }

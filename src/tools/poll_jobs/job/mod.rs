@@ -173,8 +173,8 @@ pub(super) enum NextStep {
     Poll { not_before: Option<Duration> },
     /// Poll again after `wait`, whatever the pace.
     LookAgain { wait: Duration },
-    /// Write this record at once, then poll again.
-    Report { record: Record },
+    /// Write this record at once, then poll again as above.
+    Report { record: Record, not_before: Option<Duration> },
     /// End the job in this phase.
     End(Phase),
 }

@@ -11,7 +11,7 @@ use crate::escape;
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The number of characters that a line shows of a URL: an id may have thousands.
-const LONGEST_URL: usize = 200;
+pub(super) const LONGEST_URL: usize = 200;
 
 /// The issues of polls as the console knows them.
 pub(super) struct PollErrors {

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::super::issue::Issue;
 use super::super::job::{NextStep, Page, PollOutcome, PolledJob};
+use super::errors::LONGEST_URL;
 use super::{Session, note_lag};
 use crate::cli::Failure;
 use crate::cookies::{self, AnsweredAt, Cookie};
+use crate::escape;
 use crate::listing::{Absence, Listing, Missing, Progress};
 use crate::profile::Request;
 use crate::record::{Job, Phase, Timestamp};
@@ -45,6 +47,16 @@ struct List {
     cookies: Vec<Cookie>,
     /// The pages of this pass so far.
     pages: u32,
+}
+
+impl List {
+    /// The time at which it is due in `wait`, or as late as `Retry-After` asks, but not after the deadline of a job, which leaves the
+    /// time `left`.
+    fn due_in(&self, wait: Duration, left: Duration) -> Instant {
+        let now = Instant::now();
+        let held = self.not_before.saturating_duration_since(now).min(left);
+        now + wait.max(held)
+    }
 }
 
 impl Lists {
@@ -105,10 +117,11 @@ impl Lists {
         }
     }
 
-    /// Makes a list whose pass is not under way due in `wait` at the latest. Returns the time, if that is news.
-    fn hasten(&mut self, number: usize, wait: Duration) -> Option<Instant> {
+    /// Makes a list whose pass is not under way due in `wait` at the latest, for a job whose deadline leaves it the time `left`.
+    /// Returns the time, if that is news.
+    fn hasten(&mut self, number: usize, wait: Duration, left: Duration) -> Option<Instant> {
         let list = self.by_number.get_mut(&number)?;
-        let due = (Instant::now() + wait).max(list.not_before);
+        let due = list.due_in(wait, left);
         if list.is_under_way || list.due.is_some_and(|before| before <= due) {
             return None;
         }
@@ -167,8 +180,8 @@ impl Session<'_, '_> {
         let Some(listing) = Listing::new(profile, base, &self.args.target.set, job) else { return Ok(false) };
         let added = self.lists.add(number, id, listing);
         let list = added.map_err(|error| Failure::usage(format!("{}: poll.list: {error}", job.metadata.name)))?;
-        let wait = self.scheduler.first_wait(age);
-        if let Some(due) = self.lists.hasten(list, wait) {
+        let left = self.args.deadline.saturating_sub(Duration::try_from_secs_f64(age).unwrap_or_default());
+        if let Some(due) = self.lists.hasten(list, self.scheduler.first_wait(age), left) {
             self.scheduler.schedule_at(list, due);
         }
         Ok(true)
@@ -209,6 +222,7 @@ impl Session<'_, '_> {
         };
         if let Some(wait) = answer.as_ref().ok().and_then(|answer| answer.head.retry_after) {
             self.lists.hold(number, wait);
+            self.output.note_pause(&format!("GET {}", escape::start(&url, LONGEST_URL)), wait, self.args.deadline);
         }
         let unseen = progress.failure.as_ref().map(|(_, jobs)| jobs.clone()).unwrap_or_default();
         if let Ok(answer) = &answer {
@@ -306,17 +320,17 @@ impl Session<'_, '_> {
             list.is_under_way = false;
             return;
         };
+        let open = list.listing.jobs().filter_map(|job| self.jobs.get(&job));
+        let left = open.map(|job| job.time_left(now, limits)).filter(|left| *left > 0.0).reduce(f64::min);
+        let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok()).unwrap_or(Duration::MAX);
         let mut wait = Duration::ZERO;
         if list.listing.next_request().is_none() {
             list.is_under_way = false;
             list.tried.extend(std::mem::take(&mut list.asked));
             let pause = Duration::from_secs(1) * list.pages.saturating_sub(1) / PAGES_PER_SECOND;
-            let open = list.listing.jobs().filter_map(|job| self.jobs.get(&job));
-            let left = open.map(|job| job.time_left(now, limits)).filter(|left| *left > 0.0).reduce(f64::min);
-            let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok()).unwrap_or(Duration::MAX);
             wait = self.scheduler.interval(youngest).max(pause).min(left);
         }
-        let due = (Instant::now() + wait).max(list.not_before);
+        let due = list.due_in(wait, left);
         list.due = Some(due);
         self.scheduler.schedule_at(number, due);
     }

@@ -374,9 +374,9 @@ impl<'a, 'o> Session<'a, 'o> {
                 return Ok(());
             }
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
-            NextStep::Report { record } => {
+            NextStep::Report { record, not_before } => {
                 self.output.job(record)?;
-                Duration::ZERO
+                not_before.unwrap_or_default()
             }
         };
         let limits = self.limits();
@@ -392,6 +392,7 @@ impl<'a, 'o> Session<'a, 'o> {
             let seen = job.seen_running_at();
             let left = job.time_left(self.clock.now(), limits);
             let left = Duration::try_from_secs_f64(left).unwrap_or_default();
+            self.output.note_pause(&job.key().name, not_before, left);
             self.scheduler.schedule_next(number, seen, not_before, left);
         }
         Ok(())

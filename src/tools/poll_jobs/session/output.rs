@@ -1,10 +1,10 @@
 //! Everything that a session writes: records, freed slots, messages, progress.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::Args;
 use super::super::counts::SessionCounts;
-use super::super::issue::Issue;
+use super::super::issue::{Issue, LONG_PAUSE};
 use super::super::job::PolledJob;
 use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
@@ -13,6 +13,7 @@ use crate::ndjson::{BadLines, Writer};
 use crate::record::{Flag, Phase, Record};
 use crate::runs::{Runs, strike_secrets};
 use crate::slots::Giver;
+use crate::units;
 
 /// The outputs of a session.
 pub(super) struct Output<'a> {
@@ -101,6 +102,21 @@ impl<'a> Output<'a> {
         self.console.say(&format!(
             "{name}: the profile does not list the state \"{word}\" of stage {stage}: add it under [poll.stages.words]; later cases are only counted"
         ));
+    }
+
+    /// Counts an answer about `name` that asked for a longer `wait` than what is `left` until the deadline, and reports the first.
+    pub(super) fn note_pause(&mut self, name: &str, wait: Duration, left: Duration) {
+        if wait <= left {
+            return;
+        }
+        let count = self.counts.polling.failures.entry(LONG_PAUSE.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 {
+            let [wait, left] = [wait, left].map(|time| units::seconds(time.as_secs_f64()));
+            self.console.say(&format!(
+                "{name}: Retry-After asks for a wait of {wait}, but the deadline leaves {left}: set a longer --deadline; later cases are only counted"
+            ));
+        }
     }
 
     /// Draws the progress line. Without a job in flight another tool does the waiting, and draws.
