@@ -164,7 +164,7 @@ window :=
 ##@ Scenarios
 demo: build ## Run the whole suite against a simulated pipeline, on free loopback ports
 	@$(tools)
-	pipeline-sim $(stand_in) --time-scale 0.015 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
+	stoppable pipeline-sim $(stand_in) --time-scale 0.015 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite QUICK=yes RAMP_JOBS='$(if $(filter file,$(origin RAMP_JOBS)),2x,$(RAMP_JOBS))'
 stand_in = --data '$(DATA)' --worker-root '$(WORKER_ROOT)'
 demo-ab: build ## Run three legs of each of two settings against simulated pipelines, interleaved, and compare them
@@ -206,7 +206,7 @@ resume: build ## Poll the jobs of RUN that have no verdict to their end, then ca
 	poll-jobs --resume "$${journal[@]}"$(target) --cookies=$(dir)/cookies$(call flags,$(POLL_FLAGS)) < $(dir)/records.ndjson |
 	$(captures) |
 	render-report --append --out=$(dir) --quiet$(call flags,$(REPORT_FLAGS))
-	exit_codes=("$${PIPESTATUS[@]}")
+	resumed "$${PIPESTATUS[@]}"
 	}
 	resume
 sim: build ## Serve a simulated pipeline on the ports of the real target, and print the command that tests it

@@ -64,6 +64,41 @@ keep_going() {
   trap 'stopped=yes' INT TERM
 }
 
+# stoppable COMMAND…: runs a pipe, or another command with tools in it, and waits for it even after a signal. A terminal sends Ctrl-C to
+# the tools as well. A SIGTERM may come to make alone, which passes it on to this shell only: the tools would go on without it.
+heard=''
+stoppable() {
+  local pid status
+  # The shell would have a command in the background ignore Ctrl-C, and not let it read this shell's input.
+  { trap - INT QUIT; set +e; "$@"; exit; } <&0 &
+  pid=$!
+  trap 'stopped=yes heard=yes' INT HUP QUIT
+  trap 'stopped=yes heard=yes; pass_on_term "$pid"' TERM
+  # A signal ends the wait, too.
+  while heard=''; wait "$pid" && status=0 || status=$?; [[ $heard ]]; do :; done
+  return "$status"
+}
+
+# pass_on_term SHELL: asks the commands that SHELL has started to end. The tools take SIGUSR1 as the same wish, and never as a second
+# signal, at which they would give up at once: the first one may have reached them, too.
+pass_on_term() {
+  local children child signal
+  read -ra children 2> /dev/null < "/proc/$1/task/$1/children" || true
+  for child in "${children[@]}"; do
+    signal=TERM
+    [[ " ${tools[*]} " != *" $(cat "/proc/$child/comm" 2> /dev/null) "* ]] || signal=USR1
+    kill "-$signal" "$child" 2> /dev/null || true
+  done
+}
+
+# make_dir DIR: two runs must not share one. The default of OUT ends with the second.
+make_dir() {
+  mkdir -p "$(dirname "$1")"
+  [[ ! -e $1 ]] && mkdir "$1" && return
+  [[ ! -e $1 ]] || refuse "$1 already exists; perhaps another run began in the same second: wait a moment, or name another OUT"
+  exit 2
+}
+
 # Creates the run's directory, with the files that belong to the whole run. Called after every check has passed.
 make_run_dir() {
   local describe=(git -C "$REPO" describe --always --dirty '--abbrev=40' --exclude '*')
@@ -95,7 +130,7 @@ clean_up() {
 # Checks the pipe, makes `dir`, and runs the pipe.
 run_pipe() {
   clean_up_on_exit
-  check && make_run_dir && mkdir -p "$(dirname "$dir")" && mkdir "$dir" && made=yes && pipe
+  check && make_run_dir && make_dir "$dir" && made=yes && stoppable pipe
 }
 
 soak() {
@@ -128,7 +163,7 @@ demo_ab() {
   keep_going
   for number in 8.1 4.1 4.2 8.2 8.3 4.3; do
     [[ ! $stopped ]] || return 0
-    stand_in --num-parallel "${number%.*}" -- "$@" ab NP="${number%.*}" LEG="${number#*.}" || true
+    stoppable stand_in --num-parallel "${number%.*}" -- "$@" ab NP="${number%.*}" LEG="${number#*.}" || true
   done
   [[ ! $stopped ]] || return 0
   "$@" compare LEGS="$OUT"
@@ -160,10 +195,11 @@ ramp() {
     check
   done
   make_run_dir
-  mkdir "$OUT/ramp" "$OUT/ramp/by-concurrency"
+  make_dir "$OUT/ramp"
+  mkdir "$OUT/ramp/by-concurrency"
   for concurrency in $LEVELS; do
     set_level
-    { mkdir "$dir" && made=yes && pipe; } || break
+    { mkdir "$dir" && made=yes && stoppable pipe; } || break
     rm -f "$dir/slots"
     # A signal that comes when a pipe has just ended well stops the ramp, too.
     [[ ! $stopped ]] || break
@@ -183,10 +219,10 @@ suite() {
   render-report --check ${scenario_criteria:+--expect "$scenario_criteria"} ${PROFILE:+--profile "$PROFILE"}
   make_run_dir
   export SUITE_RUNS=yes
-  "$@" soak EXPECT="$scenario_criteria" || true
+  stoppable "$@" soak EXPECT="$scenario_criteria" || true
   # Without records the soak refused its flags, and the ramp would refuse the same.
   [[ -e $OUT/soak/records.ndjson ]] || exit 2
-  [[ $stopped ]] || "$@" ramp || true
+  [[ $stopped ]] || stoppable "$@" ramp || true
   unset SUITE_RUNS
   dir=$OUT/soak made=yes
   write_index "$OUT" --planned soak,ramp
@@ -220,7 +256,7 @@ capture() {
   check
   make_run_dir
   made=yes
-  pipe
+  stoppable pipe
 }
 
 # Sets `directories` to the directories of RUN's scenarios: those with records or with one of the named files. RUN is the directory of a
@@ -264,28 +300,33 @@ report() {
 }
 
 # Polls the jobs of RUN that have no verdict to their end, then captures and reports again. The exit code is 69 if the target was
-# unreachable, whatever the verdict on the earlier records is. The pipe sets `exit_codes`, one for each tool.
+# unreachable, whatever the verdict on the earlier records is.
 resume() {
   keep_going
   # After a power cut the journal may be all that is left.
   scenarios_of_run submissions.ndjson
-  local verdict=0 failed=0 code
+  local verdict=0 failed=0
   for dir in "${directories[@]}"; do
     [[ ! $stopped ]] || break
-    journal=() exit_codes=()
+    journal=()
     [[ -e $dir/records.ndjson ]] || : > "$dir/records.ndjson"
     [[ ! -e $dir/submissions.ndjson ]] || journal=(--journal "$dir/submissions.ndjson")
-    pipe || true
-    verdict=0
-    for code in "${exit_codes[@]}"; do
-      ((code == 0)) || verdict=$code
-    done
+    stoppable pipe && verdict=0 || verdict=$?
     [[ $verdict == [034] ]] || failed=$verdict
-    ((exit_codes[0] != 69)) || failed=69
   done
   write_indexes_of_run
   ((failed == 0)) || exit "$failed"
   exit "$verdict"
+}
+
+# resumed CODE…: ends a resumed pipe with the code of the last tool that did not end with 0, or with 69 if its first, poll-jobs, did.
+resumed() {
+  local code last=0
+  for code; do
+    ((code == 0)) || last=$code
+  done
+  (($1 != 69)) || last=69
+  return "$last"
 }
 
 # Writes the index pages that list RUN: its ramp's, its own, and those of the directories above it, innermost first. Sets `verdict` to

@@ -193,6 +193,36 @@ fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
 }
 
 #[test]
+fn sigterm_to_make_alone_ends_the_pipe_with_a_report_before_make_ends() {
+    for scenario in ["soak", "suite", "ramp"] {
+        let shell = Shell::new(&["--hang", "l1:1,2,3,4"]);
+        let running = shell.start(&format!("echo $$ > pid; exec {}", make(&shell, &format!("{scenario} JOBS=90"))));
+        let dir = if scenario == "ramp" { "run/ramp/by-concurrency/lvl-04" } else { "run/soak" };
+        let records = shell.path(&format!("{dir}/records.ndjson"));
+        wait_until("four jobs in flight", || lines_with(&records, "Submitted") == 4);
+        let pid = shell.read("pid").trim().to_owned();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let done = running.finish();
+        assert_eq!(done.code, 143, "{scenario}: {}{}", done.stdout, done.stderr);
+        assert_eq!(shell.counted(dir, "interrupted"), 4, "{scenario}: {}", done.stderr);
+        assert_eq!(shell.target.sim.stats().posts, 4, "{scenario}: nothing is submitted after the signal");
+    }
+}
+
+#[test]
+fn a_second_run_in_the_same_directory_is_refused_with_a_sentence() {
+    let shell = Shell::new(&[]);
+    for (scenario, dir) in [("soak", "run/soak"), ("ramp", "run/ramp"), ("ab NP=8", "run/ab/np-8")] {
+        std::fs::create_dir_all(shell.path(dir)).unwrap();
+        let done = run(&shell, scenario);
+        assert_eq!(done.code, 2, "{scenario}: {}", done.stderr);
+        assert!(done.stderr.contains(&format!("{dir} already exists; perhaps another run")), "{}", done.stderr);
+        assert!(!done.stderr.contains("mkdir:"), "{}", done.stderr);
+    }
+    assert_eq!(shell.target.sim.stats().posts, 0);
+}
+
+#[test]
 fn a_signal_at_the_end_of_a_level_that_passed_stops_the_ramp() {
     let shell = Shell::new(&[]);
     // The real functions of the Makefile, over a pipe that passes and is interrupted just then.
