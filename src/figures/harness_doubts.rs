@@ -69,6 +69,19 @@ pub(super) fn of_lost_poller<'a>(run: &Run, open: impl Iterator<Item = &'a str>)
     ))
 }
 
+/// The doubt about a `run` that nobody stopped and whose jobs are `missing`: they were asked for, and no record tells of them.
+pub(super) fn of_lost_records<'a>(run: &Run, missing: impl Iterator<Item = &'a str>) -> Option<String> {
+    let missing: Vec<&str> = missing.collect();
+    if missing.is_empty() || run.status.aborted.is_some() {
+        return None;
+    }
+    let jobs = counted(missing.len() as u64, "job has", "jobs have");
+    Some(format!(
+        "{jobs} no record: a tool of the pipe, such as stage-fixtures or await-idle, was killed or crashed, or records were lost: {}",
+        listed(&missing)
+    ))
+}
+
 /// The doubt about submissions that came later than the open model's schedule wanted them; `lag` is that of the latest, in seconds.
 pub(super) fn of_schedule(lag: Option<f64>) -> Option<String> {
     let lag = lag.filter(|lag| *lag > TOLERATED)?;
@@ -124,6 +137,9 @@ mod tests {
         let stopped = r#","aborted":{"by":"x","reason":"Interrupted","message":"m","at":"2026-01-01T00:00:00Z"}"#;
         assert_eq!(of_lost_poller(&polled(stopped), ["a"].into_iter()), None);
         assert_eq!(of_lost_poller(&run("{}"), ["a"].into_iter()), None, "nobody polled");
+        assert!(of_lost_records(&run("{}"), ["a"].into_iter()).unwrap().starts_with("1 job has no record: a tool of"));
+        assert_eq!(of_lost_records(&polled(stopped), ["a"].into_iter()), None);
+        assert_eq!(of_lost_records(&run("{}"), std::iter::empty()), None);
         let journal = |seconds: f64, window: f64| {
             let cost = format!(r#"{{"syncs":16,"syncSeconds":{seconds},"windowSeconds":{window}}}"#);
             of_run(&run(&format!(r#"{{"journal":{cost}}}"#)), None)

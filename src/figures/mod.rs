@@ -153,8 +153,15 @@ impl Figures {
             doubts.extend(poll_doubts::hidden_cache(run));
             doubts.extend(poll_doubts::lag(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));
-            let open = self.tally.with(Outcome::Unfinished).filter(|entry| *entry.run == run.metadata.run);
-            doubts.extend(harness_doubts::of_lost_poller(run, open.map(|entry| entry.name.as_str())));
+            let of_run = |outcome| {
+                let entries = self.tally.with(outcome).filter(|entry| *entry.run == run.metadata.run);
+                entries.map(|entry| entry.name.as_str())
+            };
+            doubts.extend(harness_doubts::of_lost_poller(run, of_run(Outcome::Unfinished)));
+            // Of a shard it is said which lines or records are missing.
+            if self.shards.is_empty() {
+                doubts.extend(harness_doubts::of_lost_records(run, of_run(Outcome::Missing)));
+            }
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(

@@ -111,4 +111,5 @@ echo "${PIPESTATUS[@]}""#,
     assert_eq!(shell.counted("out", "asked"), 5000);
     assert!(shell.counted("out", "missing") > 4000 && shell.counted("out", "succeeded") > 50);
     assert_eq!(shell.json("out/report.json")["status"]["verdict"], "Incomplete");
+    assert!(shell.read("out/report.md").contains("jobs have no record: a tool of the pipe, such as stage-fixtures"));
 }
