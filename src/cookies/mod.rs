@@ -75,7 +75,8 @@ impl Cookie {
     fn parse(header: &str, url: &Url, at: AnsweredAt) -> Option<Self> {
         let is_unkept = header.chars().count() > MAX_LENGTH;
         let mut parts = header.split(';').map(trimmed);
-        let pair = parts.next().filter(|pair| pair.find('=').is_some_and(|length| length > 0))?.to_owned();
+        let (name, value) = parts.next()?.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        let pair = format!("{}={}", trimmed(name), trimmed(value));
         // Section 5.1.4: the directory of the request's path.
         let path = url.path();
         let directory = path.rfind('/').filter(|length| *length > 0).map_or("/", |length| &path[..length]);
@@ -107,11 +108,11 @@ impl Cookie {
 
     /// Its value, with a character for each byte.
     fn value(&self) -> &str {
-        self.pair.split_once('=').map_or("", |(_, value)| trimmed(value))
+        self.pair.split_once('=').map_or("", |(_, value)| value)
     }
 
     fn name(&self) -> &str {
-        self.pair.split_once('=').map_or("", |(name, _)| trimmed(name))
+        self.pair.split_once('=').map_or("", |(name, _)| name)
     }
 
     /// Returns true if the cookie is not sent any more at `now`.

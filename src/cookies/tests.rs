@@ -119,6 +119,12 @@ fn attributes_are_obeyed_and_the_last_of_a_name_counts() {
 }
 
 #[test]
+fn blanks_around_a_name_and_a_value_are_not_part_of_them() {
+    let given = set(&["\tnode =  n 1 ; Path = / ", "e=", " =x", "node= n 2; Path=/"], URL);
+    assert_eq!((sent(&given, URL), names(&given)), ("node=n 2; e=".to_owned(), "node, e".to_owned()));
+}
+
+#[test]
 fn a_cookie_is_sent_until_it_expires() {
     let clock = Clock::system();
     let mut cookies = set(&["a=1; Max-Age=60", "b=2"], URL);
