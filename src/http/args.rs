@@ -11,6 +11,7 @@ use super::addresses::LookedUp;
 use super::buffers;
 use super::connect::WorkingAddresses;
 use super::crypto::provider;
+use super::given::{is_secret, why_not_given};
 use super::identity::Identity;
 use super::pem::certificates;
 use super::tls::PinnedTls;
@@ -25,15 +26,6 @@ const BUFFER: usize = buffers::OUTPUT;
 /// A connection that was idle for longer is not reused: common servers close theirs after 5 s, and a request sent at that
 /// moment fails through no fault of the target.
 const IDLE_AGE: Duration = Duration::from_secs(4);
-
-/// Returns true if the value of the header `name` is a secret that must not be shown.
-pub fn is_secret(name: &str) -> bool {
-    SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())
-}
-
-/// Headers whose values are secrets; a process list would show them.
-const SECRET_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
 
 /// The flags for HTTP.
 #[derive(Clone, Debug, clap::Args)]
@@ -178,6 +170,9 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = line.split_once(':').ok_or("write it as `Name: value`")?;
     let name =
         HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| "the name is not valid in a header".to_owned())?;
+    if let Some(why) = why_not_given(name.as_str(), value.trim()) {
+        return Err(why);
+    }
     let value =
         HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent in a header"))?;
     Ok((name, value))
@@ -233,6 +228,29 @@ mod tests {
             refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..HttpArgs::for_tests() })
                 .contains("is not set")
         );
+    }
+
+    #[test]
+    fn a_header_of_the_client_itself_is_refused_and_another_host_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let with = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            HttpArgs { header_file: Some(file.path().to_owned()), ..HttpArgs::for_tests() }
+        };
+        for field in [
+            "Content-Length: 5",
+            "transfer-encoding: chunked",
+            "TE: trailers",
+            "Connection: X-A",
+            "Expect: 100-continue",
+        ] {
+            let message = refused(&with(&format!("X-A: 1\n{field}\n")));
+            let name = field.split(':').next().unwrap().to_ascii_lowercase();
+            assert!(message.contains(" line 2: ") && message.contains(&name), "{message}");
+            let message = refused(&HttpArgs { headers: vec![field.to_owned()], ..HttpArgs::for_tests() });
+            assert!(message.starts_with("--header: ") && message.contains(&name), "{message}");
+        }
+        assert!(with("Host: other.example\nConnection: Close\n").client_factory(Connections::Kept).is_ok());
     }
 
     #[test]

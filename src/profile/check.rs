@@ -6,7 +6,7 @@ use ureq::http::{HeaderName, HeaderValue};
 
 use super::template::{self, Scope};
 use super::{Gone, Profile, Stage, StatusWords, Step, Token, rules};
-use crate::http::is_secret;
+use crate::http::{is_secret, why_not_given};
 
 /// Says in plain words what the parser found wrong.
 pub(super) fn describe(message: &str) -> String {
@@ -128,9 +128,7 @@ fn values(profile: &Profile) -> Result<(), String> {
 /// Checks the names and the templates; filled values are checked when they are sent.
 pub(super) fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(format!("{key}: `{name}` is not a valid header name"));
-        }
+        header_name(key, name, value)?;
         // The message reveals neither the value nor its length.
         if is_secret(name) && !value.contains("{env.") {
             return Err(format!("{key}.{name}: put secrets into a file and pass it with --header-file"));
@@ -140,6 +138,14 @@ pub(super) fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Checks that the header `name` can be given this value.
+pub(super) fn header_name(key: &str, name: &str, value: &str) -> Result<(), String> {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        return Err(format!("{key}: `{name}` is not a valid header name"));
+    }
+    why_not_given(name, value).map_or(Ok(()), |why| Err(format!("{key}.{name}: {why}")))
 }
 
 /// Refuses a word with two meanings: the better one would always win.
@@ -176,6 +182,11 @@ mod tests {
                 "[poll.words]\n",
                 "[poll.headers]\nX-Api-Key = \"s3cret\"\n[poll.words]\n",
                 "poll.headers.X-Api-Key: put secrets into a file",
+            ),
+            (
+                "[poll.words]\n",
+                "[poll.headers]\nContent-length = \"0\"\n[poll.words]\n",
+                "poll.headers.Content-length: content-length belongs to the connection",
             ),
             ("accepted = [202]", "accepted = [2010]", "submit.accepted: 2010 is not an HTTP status"),
             ("name = \"autorag\"", "name = \" \"", "name is empty"),

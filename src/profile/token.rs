@@ -6,11 +6,11 @@ use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::check;
 use super::payload::{self, Encoding};
 use super::place::{Document, Place};
 use super::template::{self, Scope};
 use super::times::server_time;
-use crate::http::HeaderName;
 use crate::record::Timestamp;
 
 /// The word for the token in the headers of requests to the target.
@@ -81,9 +81,7 @@ impl Token {
             return Err("token.token is empty: give a place in the answer".to_owned());
         }
         for (name, value) in &self.send {
-            if HeaderName::from_bytes(name.as_bytes()).is_err() {
-                return Err(format!("token.send: `{name}` is not a valid header name"));
-            }
+            check::header_name("token.send", name, value)?;
             if !value.contains(TOKEN) {
                 return Err(format!("token.send.{name}: it does not contain {TOKEN}"));
             }
