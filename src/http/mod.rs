@@ -24,6 +24,7 @@ mod tls;
 mod url;
 mod verifier;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub use given::{is_secret, why_not_given};
 pub use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
-pub use url::{BaseUrl, same_origin};
+pub use url::{BaseUrl, redirect_body, redirection, same_origin, shown};
 
 /// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
@@ -126,11 +127,17 @@ impl Answer {
         self.head.age.is_some_and(|age| age > Duration::ZERO) || self.head.hidden_age.is_some()
     }
 
+    /// The body; that of a redirect without the secrets of its `Location`.
+    pub fn shown_body(&self) -> Cow<'_, str> {
+        let location = self.head.location.as_deref().filter(|_| (300..400).contains(&self.status));
+        redirect_body(&self.body, location)
+    }
+
     /// The status and the start of the body, for a message.
     pub fn summary(&self) -> String {
-        let start = escape::start(self.body.trim(), 200);
-        let redirect =
-            self.head.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+        let body = self.shown_body();
+        let start = escape::start(body.trim(), 200);
+        let redirect = redirection(self.head.location.as_deref());
         if start.is_empty() {
             format!("HTTP {}{redirect}", self.status)
         } else {

@@ -1,8 +1,16 @@
-//! Base URLs, checked before anything is sent to them.
+//! Base URLs, checked before anything is sent to them, and the URLs that a target sends, as they may be shown.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
 use ureq::http::Uri;
 
 use crate::cli::Failure;
+use crate::escape;
+
+/// The part of a target's URL that a message has, in bytes.
+const LONGEST_SHOWN: usize = 200;
 
 /// A base URL: `http://host:port` or `https://…`, with a path prefix where the server has one; no slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +80,44 @@ pub fn same_origin(from: &str, location: &str) -> Option<String> {
     (to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()).then(|| to.into())
 }
 
+/// A URL that a target sent, or a reference to one, for a message.
+pub fn shown(url: &str) -> String {
+    escape::start(&without_secrets(url), LONGEST_SHOWN)
+}
+
+/// The rest of a sentence about an answer with this `Location`; nothing without one.
+pub fn redirection(location: Option<&str>) -> String {
+    location.map(|to| format!(" to {}", shown(to))).unwrap_or_default()
+}
+
+/// `body` of a redirect to `location`, which it may repeat, without the secrets in that.
+pub fn redirect_body<'b>(body: &'b str, location: Option<&str>) -> Cow<'b, str> {
+    let Some(location) = location else { return Cow::Borrowed(body) };
+    let (in_html, struck) = (location.replace('&', "&amp;"), without_secrets(location));
+    if struck == location || !body.contains(location) && !body.contains(&in_html) {
+        return Cow::Borrowed(body);
+    }
+    Cow::Owned(body.replace(&in_html, &struck).replace(location, &struck))
+}
+
+/// Compiles a pattern that is part of this program.
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a constant pattern is valid")
+}
+
+/// A URL, or a reference to one, without a user and a password, and without the values of its query, of parameters in its path (such as
+/// `;jsessionid=…`) and of its fragment: they may be secrets.
+fn without_secrets(url: &str) -> String {
+    static IN_PATH: LazyLock<Regex> = LazyLock::new(|| regex(r"(;[^=;/]*=)[^;/]+"));
+    static BEHIND_PATH: LazyLock<Regex> = LazyLock::new(|| regex(r"([?&;#](?:[^=&;#]*=)?)[^&;#]+"));
+    // Browsers take any number of slashes behind `http:`, a backslash for a slash, and a host without a scheme behind two slashes.
+    static USER: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2,}))[^/\\?#]*@"));
+    let url = USER.replace(url.trim(), "$1");
+    let (path, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    format!("{}{}", IN_PATH.replace_all(path, "$1…"), BEHIND_PATH.replace_all(rest, "$1…"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +139,27 @@ mod tests {
         ] {
             assert_eq!(same_origin(from, location).as_deref(), to, "{location}");
         }
+    }
+
+    #[test]
+    fn a_url_of_the_target_is_shown_without_what_may_be_secret() {
+        for (url, expected) in [
+            ("/jobs/7", "/jobs/7"),
+            ("/login?next=%2Fjobs&token=T0K", "/login?next=…&token=…"),
+            ("../in?T0K", "../in?…"),
+            ("/in;jsessionid=T0K/x;v?a=/b/?c#access_token=T0K&s=T0K", "/in;jsessionid=…/x;v?a=…#access_token=…&s=…"),
+            ("https://me:T0K@h:1/x@y?a=1@2", "https://h:1/x@y?a=…"),
+            ("//T0K@h/x", "//h/x"),
+            ("http:\\\\u:T0K@x@h\\a@b", "http:\\\\h\\a@b"),
+            ("/u:p@x", "/u:p@x"),
+            ("?T0K&b", "?…&…"),
+        ] {
+            assert_eq!(shown(url), expected, "{url}");
+        }
+        let body = |body: &'static str| redirect_body(body, Some("/in?a=1&t=T0K")).into_owned();
+        assert_eq!(body("to /in?a=1&t=T0K!"), "to /in?a=…&t=…!");
+        assert_eq!(body("<a href=\"/in?a=1&amp;t=T0K\">"), "<a href=\"/in?a=…&t=…\">");
+        assert_eq!(redirect_body("/x is not /x?", Some("/x")), "/x is not /x?");
     }
 
     #[test]

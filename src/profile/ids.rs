@@ -7,7 +7,7 @@ use super::Profile;
 use super::place::{Document, Place};
 use super::rules;
 use crate::escape;
-use crate::http::same_origin;
+use crate::http::{same_origin, shown};
 use crate::record::is_same_id;
 
 /// Number of characters that a message quotes of an id in another form.
@@ -47,9 +47,9 @@ impl Profile {
         let found = document.scalar(&self.poll.next).filter(|found| !found.is_empty())?;
         let next = if self.polls_url() {
             same_origin(url, &found).ok_or_else(|| {
-                let shown = escape::start(&found, 200);
                 format!(
-                    "the job's next URL, {shown}, is not on the target's own server: nothing is sent to another one"
+                    "the job's next URL, {}, is not on the target's own server: nothing is sent to another one",
+                    shown(&found)
                 )
             })
         } else {

@@ -14,7 +14,7 @@ use super::request::{Request, RequestTemplate};
 use super::rules::Condition;
 use super::template::{self, Scope, TemplateValues};
 use crate::escape;
-use crate::http::{BaseUrl, same_origin};
+use crate::http::{BaseUrl, same_origin, shown};
 use crate::record::raw;
 
 /// The word for the place where the next page begins, as the answer before it told.
@@ -121,7 +121,7 @@ impl List {
             Some((from, next)) if !self.counts_pages() => {
                 let link = next.as_str().unwrap_or_default();
                 let url = same_origin(from, link).ok_or_else(|| {
-                    let shown = escape::start(&next.to_string(), 200);
+                    let shown = next.as_str().map_or_else(|| escape::start(&next.to_string(), 200), shown);
                     format!("the next page, {shown}, is not on {}: nothing is sent to another server", base.as_str())
                 })?;
                 self.request().fill_for(url, &values)

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::cli::STOPPED;
 use crate::escape;
-use crate::http::HttpError;
+use crate::http::{HttpError, redirect_body, redirection};
 use crate::record::Reason;
 
 /// The hint for a server that wants credentials. A tool that takes them elsewhere replaces it.
@@ -95,9 +95,10 @@ pub(super) fn refused(status: u16, location: Option<&str>, body: &str) -> Proble
         502..=504 => (Reason::Unavailable, "the server, or a proxy in front of it, is not available now"),
         _ => (Reason::Refused, "the server's log may say more"),
     };
-    let to = location.map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+    let to = redirection(location);
     let kind = if kind.is_empty() { String::new() } else { format!(" {}", escape::start(kind, 50)) };
-    let words = if words.is_empty() { String::new() } else { format!(": {}", escape::start(words, 500)) };
+    let words = redirect_body(words, location);
+    let words = if words.is_empty() { String::new() } else { format!(": {}", escape::start(&words, 500)) };
     Problem {
         too_much: status == 400 || status == 422,
         ..Problem::new(reason, format!("HTTP {status}{to}{kind}{words}; {hint}"))
@@ -137,7 +138,10 @@ mod tests {
         ] {
             assert_eq!(refused(status, None, body).reason.as_str(), reason, "{status} {body}");
         }
-        assert!(refused(302, Some("http://login"), "").message.starts_with("HTTP 302 to http://login; "));
+        let login = "http://me:T0K@login/?t=T0K";
+        assert!(
+            refused(302, Some(login), login).message.starts_with("HTTP 302 to http://login/?t=…: http://login/?t=…; ")
+        );
         assert!(foreign(" <!DOCTYPE html>").message.contains("login"));
     }
 }

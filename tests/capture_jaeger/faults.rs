@@ -53,8 +53,9 @@ fn a_server_that_refuses_raw_spans_is_asked_for_adjusted_ones() {
 #[test]
 fn faults_are_named_and_nothing_half_written() {
     let html: Answer = |_, _, _| http(200, "text/html", "<html>log in</html>");
-    let login: Answer =
-        |_, _, _| b"HTTP/1.1 302 x\r\nlocation: /login\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+    let login: Answer = |_, _, _| {
+        b"HTTP/1.1 302 x\r\nlocation: //me:T0K@h/login?t=T0K\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
+    };
     let cut: Answer =
         |_, _, _| b"HTTP/1.1 200 x\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n{\"result\":".to_vec();
     let torn: Answer = |_, _, _| http(200, "application/json", r#"{"result":{"resourceSpans":["#);
@@ -62,7 +63,7 @@ fn faults_are_named_and_nothing_half_written() {
     let hang: Answer = |_, _, _| HANG.to_vec();
     for (answer, reason, said) in [
         (html, "NoApi", "HTML page"),
-        (login, "Redirected", "HTTP 302 to /login: is a login required?"),
+        (login, "Redirected", "HTTP 302 to //h/login?t=…: is a login required?"),
         (cut, "AnswerCut", "then the answer broke off"),
         (torn, "NotJaeger", "not a v3 answer: EOF"),
         (broken, "ServerError", "search depth must be greater than 0"),

@@ -30,6 +30,7 @@ mod pauses;
 mod poll_jobs;
 mod poll_request;
 mod profiles;
+mod redirects;
 mod resume;
 mod secrets;
 mod settings;

@@ -14,7 +14,7 @@ use super::{v1, v3};
 use crate::cli::{Console, Grace};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Client, StreamedAnswer, form};
+use crate::http::{BaseUrl, Client, StreamedAnswer, form, redirect_body, redirection};
 use crate::record::{Reason, Timestamp};
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
@@ -233,13 +233,14 @@ impl Jaeger {
             .map_err(|cause| error(RequestError::reason_of(&cause), cause.to_string(), false))?;
         if !(200..300).contains(&answer.status) {
             let status = answer.status;
-            let to =
-                answer.head.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+            let location = answer.head.location.clone();
+            let to = redirection(location.as_deref());
             // A body that breaks off is as good as one that is short: it only explains the status.
             let (bytes, _) = self.body(&mut answer, 2000);
             let body = String::from_utf8_lossy(&bytes);
             let colon = if body.trim().is_empty() { "" } else { ": " };
-            let description = format!("HTTP {status}{to}{colon}{}", escape::start(body.trim(), 300));
+            let words = redirect_body(body.trim(), location.as_deref());
+            let description = format!("HTTP {status}{to}{colon}{}", escape::start(&words, 300));
             return match status {
                 404 if api == Api::V3 && v3::not_found_message(&body).is_some() => Ok(Response::NotFound),
                 404 if api == Api::V1 && v1::read(&body, &self.tags).is_ok() => Ok(Response::NotFound),

@@ -51,7 +51,7 @@ impl Issue {
     /// An issue for which `answer` is kept as it came.
     fn keeping(answer: &Answer, kind: impl Into<String>, reason: Reason, message: String) -> Self {
         let is_replaced = !answer.body_is_utf8;
-        Self { is_replaced, ..Self::failure(kind, Some(reason), message, Some(&answer.body)) }
+        Self { is_replaced, ..Self::failure(kind, Some(reason), message, Some(&answer.shown_body())) }
     }
 
     /// No answer came, or none that could be read.

@@ -4,7 +4,7 @@ use super::judge::refuses;
 use super::waits::Waits;
 use crate::clock::Clock;
 use crate::cookies::Cookie;
-use crate::http::{Answer, Client, Method, same_origin};
+use crate::http::{Answer, Client, Method, same_origin, shown};
 use crate::profile::{Profile, Request};
 
 /// The longest chain of redirects that is followed.
@@ -12,7 +12,7 @@ const MOST_REDIRECTS: usize = 10;
 
 /// Follows redirects of `request` to the answer that they lead to, with the `cookies` that they set on the way. If that answer cannot
 /// be fetched, or refuses the job, the redirect itself is the answer, because the job may have been created before it; then what
-/// came of following it is returned as well.
+/// came of following it, or why it is not followed, is returned as well.
 pub(super) fn follow(
     request: &Request,
     mut answer: Answer,
@@ -23,16 +23,32 @@ pub(super) fn follow(
     waits: &Waits,
 ) -> (Answer, Option<String>) {
     let mut request = request.clone();
-    for _ in 0..MOST_REDIRECTS {
+    let mut visited = Vec::new();
+    loop {
+        let from = place(&request);
+        visited.push((request.method.clone(), request.url.clone()));
         match answer.status {
             307 | 308 => {}
             301..=303 => (request.method, request.body) = (Method::GET, None),
             _ => return (answer, None),
         }
-        let location = answer.head.location.as_deref();
-        let Some(to) = location.and_then(|location| same_origin(&request.url, location)) else { return (answer, None) };
+        let Some(location) = answer.head.location.as_deref() else {
+            return (answer, Some(format!("the redirect from {from} has no Location")));
+        };
+        let Some(to) = same_origin(&request.url, location) else {
+            let why = "leads to another origin, or has a user in its URL, and is not followed";
+            return (answer, Some(format!("the redirect from {from} {why}")));
+        };
         request.url = to;
-        let place = request.place();
+        let place = place(&request);
+        if visited.len() > MOST_REDIRECTS {
+            let is_circle = visited.contains(&(request.method, request.url));
+            let what = if is_circle { "they lead in a circle" } else { "no more are followed" };
+            return (
+                answer,
+                Some(format!("{MOST_REDIRECTS} redirects were followed, and {from} leads to {place}: {what}")),
+            );
+        }
         match waits.send(&place, || request.send_with(Some(cookies), client, clock)) {
             Ok(Ok(next)) if refuses(&next, profile) || request.method == Method::GET && next.status >= 400 => {
                 return (answer, Some(format!("{place}: {}", next.summary())));
@@ -42,5 +58,9 @@ pub(super) fn follow(
             Err(limit) => return (answer, Some(limit)),
         }
     }
-    (answer, None)
+}
+
+/// The place of `request`, whose URL may be the target's.
+fn place(request: &Request) -> String {
+    format!("{} {}", request.method, shown(&request.url))
 }

@@ -2,7 +2,7 @@
 
 use super::{BACKOFF, Post, Submission};
 use crate::escape;
-use crate::http::{Answer, HttpError, same_origin};
+use crate::http::{Answer, HttpError, same_origin, shown};
 use crate::profile::{Document, Escaping, Profile, Request, SubmitMeaning, fill, spelled, why_unreadable};
 use crate::record::{Flag, JobStatus, Phase, Reason, Timestamp};
 
@@ -25,7 +25,7 @@ impl Post {
             return filled.map(|_| id);
         }
         same_origin(&request.url, &id).ok_or_else(|| {
-            let url = escape::start(&id, 200);
+            let url = shown(&id);
             format!("the job's URL, {url}, is not on {}: nothing is sent to another server", self.base.as_str())
         })
     }
@@ -75,7 +75,7 @@ impl Post {
                 ended_at: (phase == Phase::Rejected).then_some(received),
                 job_id,
                 flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
-                body: Some(answer.body),
+                body: Some(answer.shown_body().into_owned()),
                 ..told
             },
         }
