@@ -1,20 +1,18 @@
 //! The HTTP flags that the tools share, and the clients that they configure.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::addresses::LookedUp;
 use super::buffers;
 use super::connect::WorkingAddresses;
-use super::crypto::provider;
 use super::given::{is_secret, why_not_given};
 use super::identity::Identity;
 use super::pem::certificates;
-use super::tls::PinnedTls;
+use super::tls::{TlsConnector, Trust};
 use super::{ClientFactory, Connections};
 use crate::cli::Failure;
 use crate::heartbeat::Heartbeat;
@@ -60,6 +58,7 @@ impl HttpArgs {
     /// A factory of clients. Reads the files and the environment variable that the arguments name.
     pub fn client_factory(&self, connections: Connections) -> Result<ClientFactory, Failure> {
         let identity = self.cert.as_deref().map(|cert| Identity::read(cert, self.key.as_deref())).transpose()?;
+        let tls = self.tls(identity.unwrap_or_default())?;
         let (timeout, idle) = (Some(self.timeout), usize::from(connections == Connections::Kept));
         let config = Agent::config_builder()
             .timeout_connect(timeout)
@@ -78,21 +77,11 @@ impl HttpArgs {
             .max_idle_connections_per_host(idle)
             .max_idle_age(IDLE_AGE)
             .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
-            .tls_config(
-                TlsConfig::builder()
-                    .unversioned_rustls_crypto_provider(provider())
-                    .root_certs(RootCerts::PlatformVerifier)
-                    .disable_verification(self.insecure)
-                    .client_cert(identity.as_ref().map(|identity| identity.cert.clone()))
-                    .build(),
-            )
             .build();
-        let cacert = self.cacert.as_deref().filter(|_| !self.insecure);
-        let pinned = cacert.map(|file| pinned_tls(file, identity.as_ref())).transpose()?;
         let (looked_up, working) = (LookedUp::default(), WorkingAddresses::default());
         Ok(ClientFactory {
             config,
-            pinned,
+            tls,
             looked_up,
             working,
             headers: self.header_map()?,
@@ -101,6 +90,19 @@ impl HttpArgs {
             heartbeat: Heartbeat::start(),
             secrets: Secrets::default(),
         })
+    }
+
+    fn tls(&self, identity: Identity) -> Result<TlsConnector, Failure> {
+        let failure = |error: String| match &self.cacert {
+            Some(file) => Failure::usage(format!("--cacert {}: {error}", file.display())),
+            None => Failure::usage(error),
+        };
+        let trust = match &self.cacert {
+            _ if self.insecure => Trust::Any,
+            Some(file) => Trust::Given(certificates("--cacert", file)?),
+            None => Trust::System,
+        };
+        TlsConnector::new(trust, identity).map_err(failure)
     }
 
     fn header_map(&self) -> Result<HeaderMap, Failure> {
@@ -176,12 +178,6 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     let value =
         HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent in a header"))?;
     Ok((name, value))
-}
-
-/// TLS that trusts the certificates in the PEM file `file` and presents `identity`.
-fn pinned_tls(file: &Path, identity: Option<&Identity>) -> Result<PinnedTls, Failure> {
-    let failure = |error: String| Failure::usage(format!("--cacert {}: {error}", file.display()));
-    PinnedTls::new(certificates("--cacert", file)?, identity).map_err(failure)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::io;
 
+use rustls::{AlertDescription, Error};
+
 use super::authorize::NoCredentials;
+use super::identity::CertificateRequest;
 use super::{Client, tls};
 use crate::escape;
 use crate::own_limits;
@@ -117,7 +120,31 @@ impl Client {
         HttpError::OwnLimit { what, was_sent: self.exchange.was_sent() }
     }
 
+    /// Describes an end of the connection that may be due to the client certificate, or to its lack.
+    fn describe_certificate(&self, error: &ureq::Error) -> Option<String> {
+        let request = self.exchange.certificate_request();
+        let has_one = request == CertificateRequest::Answered;
+        // A server that begins to answer has let the client in.
+        if self.exchange.part_of_head().is_some() || has_one && !self.exchange.is_unconnected() {
+            return None;
+        }
+        let alert = match (error, tls_error(error)) {
+            // Other alerts have sentences of their own.
+            (_, Some(Error::AlertReceived(AlertDescription::CertificateRequired))) => return None,
+            (_, Some(Error::AlertReceived(alert))) if !has_one || *alert == AlertDescription::HandshakeFailure => {
+                Some(*alert)
+            }
+            (ureq::Error::Io(cause), None) if ENDS.contains(&cause.kind()) => None,
+            _ => return None,
+        };
+        tls::describe_end(request, alert)
+    }
+
     pub(super) fn describe(&self, error: &ureq::Error) -> String {
+        let of_tls = || tls_error(error).map(tls::describe);
+        if let Some(what) = self.describe_certificate(error).or_else(of_tls) {
+            return what;
+        }
         let waited = units::seconds(self.timeout.as_secs_f64());
         match error {
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
@@ -126,8 +153,7 @@ impl Client {
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
                 format!("{CLOSED} before an answer came")
             }
-            ureq::Error::Io(cause) => tls_error(cause).map_or_else(|| cause.to_string(), tls::describe),
-            ureq::Error::Rustls(cause) => tls::describe(cause),
+            ureq::Error::Io(cause) => cause.to_string(),
             ureq::Error::Protocol(_) if is_too_large(error) => {
                 "the answer's head has more than 128 header fields".to_owned()
             }
@@ -150,6 +176,14 @@ impl Client {
     }
 }
 
+/// The kinds of an end of a connection by the other side.
+const ENDS: [io::ErrorKind; 4] = [
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::UnexpectedEof,
+];
+
 /// The first line of `text`, for a message.
 fn first_line(text: &str) -> String {
     escape::start(text.lines().next().unwrap_or_default(), 60)
@@ -168,9 +202,13 @@ pub(super) fn client_error(error: &io::Error) -> Option<&ureq::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// The TLS error inside of an I/O error.
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
+/// The TLS error that `error` is.
+fn tls_error(error: &ureq::Error) -> Option<&Error> {
+    match error {
+        ureq::Error::Rustls(cause) => Some(cause),
+        ureq::Error::Io(cause) => cause.get_ref()?.downcast_ref(),
+        _ => None,
+    }
 }
 
 /// Returns true for an error that says, before anything was sent, that there is no address or no TLS. A reset or an early end does
@@ -180,27 +218,20 @@ fn is_about_connecting(error: &ureq::Error) -> bool {
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
         | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
-        | ureq::Error::Tls(_)
-        | ureq::Error::Rustls(_) => true,
-        ureq::Error::Io(cause) => tls_error(cause).is_some(),
-        _ => false,
+        | ureq::Error::Tls(_) => true,
+        error => tls_error(error).is_some(),
     }
 }
 
 /// Returns true if the server refused the client's certificate. In TLS 1.3 that comes after the request was sent, and the server has
 /// not read it.
 fn refuses_certificate(error: &ureq::Error) -> bool {
-    let cause = match error {
-        ureq::Error::Rustls(cause) => Some(cause),
-        ureq::Error::Io(cause) => tls_error(cause),
-        _ => None,
-    };
-    cause.is_some_and(tls::refuses_certificate)
+    tls_error(error).is_some_and(tls::refuses_certificate)
 }
 
 #[cfg(test)]
 mod tests {
-    use rustls::AlertDescription;
+    use CertificateRequest::{Answered, OtherKind, Unanswered};
 
     use super::super::patient::Exchange;
     use super::super::{Connections, HttpArgs};
@@ -240,5 +271,48 @@ mod tests {
         };
         assert_eq!(alert(AlertDescription::BadRecordMac), [true, false]);
         assert_eq!(alert(AlertDescription::CertificateRequired), [true, true], "TLS 1.3 tells it after the request");
+    }
+    #[test]
+    fn an_end_of_the_connection_after_a_request_for_a_certificate_names_it() {
+        let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
+        let described = |request, error: ureq::Error, in_handshake: bool| {
+            let exchange = Exchange::default();
+            exchange.set_certificate_request(request);
+            exchange.set_sent(!in_handshake);
+            exchange.note_unconnected();
+            Client { exchange, ..client.clone() }.describe(&error)
+        };
+        let reset = || ureq::Error::from(io::Error::from_raw_os_error(104));
+        let pipe = || ureq::Error::from(io::Error::from_raw_os_error(32));
+        let alert = |alert| ureq::Error::Rustls(Error::AlertReceived(alert));
+        let (failure, bad) = (AlertDescription::HandshakeFailure, AlertDescription::BadCertificate);
+        for (request, error, in_handshake, part) in [
+            (Unanswered, pipe(), true, "asks for a client certificate: name it with --cert and --key; it ended"),
+            (Unanswered, reset(), false, "asks for a client certificate: name it with --cert and --key; it ended"),
+            (Unanswered, alert(failure), true, "it ended the connection without one (handshake failure)"),
+            // As Go sends it.
+            (Unanswered, alert(bad), true, "it ended the connection without one (bad certificate)"),
+            (
+                Unanswered,
+                alert(AlertDescription::CertificateRequired),
+                false,
+                "the server asks for a client certificate",
+            ),
+            (OtherKind, alert(failure), true, "takes none with the kind of key that --cert has"),
+            (
+                Answered,
+                alert(failure),
+                true,
+                "ended the TLS handshake (handshake failure) after it got the client certificate",
+            ),
+            (Answered, pipe(), true, "ended the TLS handshake after it got the client certificate: check --cert"),
+            (Answered, reset(), false, "Connection reset"),
+            (Answered, alert(bad), true, "refused the client certificate (bad certificate)"),
+            (CertificateRequest::None, alert(failure), true, "no algorithm of TLS"),
+            (CertificateRequest::None, pipe(), true, "Broken pipe"),
+        ] {
+            let described = described(request, error, in_handshake);
+            assert!(described.contains(part), "{part}: {described}");
+        }
     }
 }

@@ -1,24 +1,68 @@
 //! The client certificate of `--cert` and `--key`, with which the tools show a server who they are.
 
+use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
-use ureq::tls::{Certificate, ClientCert, PrivateKey};
+use rustls::sign::CertifiedKey;
 
+use super::certificate::Certificate;
 use super::crypto::provider;
 use super::pem::certificates;
 use crate::cli::Failure;
 
-/// A certificate with its chain and its key.
-#[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: PrivateKeyDer<'static>,
-    /// The same for ureq.
-    pub(super) cert: ClientCert,
+/// A certificate with its chain and its key; none if none was given. The server alone reads the certificate, which may be of X.509
+/// version 1: rustls and webpki would not take that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity(Option<Arc<CertifiedKey>>);
+
+/// The server's wish for a client certificate in a handshake, and what it got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CertificateRequest {
+    /// It did not ask for one.
+    #[default]
+    None,
+    /// It asked, and there is none.
+    Unanswered,
+    /// It asked, and does not take a key of the kind of the one that there is.
+    OtherKind,
+    /// It got one.
+    Answered,
+}
+
+thread_local! {
+    /// The request in the latest handshake of this thread.
+    static LATEST: Cell<CertificateRequest> = const { Cell::new(CertificateRequest::None) };
+}
+
+impl CertificateRequest {
+    /// The request in the handshake that `shake` makes on this thread, and the result.
+    pub(super) fn during<T>(shake: impl FnOnce() -> T) -> (Self, T) {
+        LATEST.set(Self::None);
+        let result = shake();
+        (LATEST.get(), result)
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let suitable = self.0.clone().filter(|certified| certified.key.choose_scheme(schemes).is_some());
+        LATEST.set(match (&suitable, &self.0) {
+            (Some(_), _) => CertificateRequest::Answered,
+            (None, Some(_)) => CertificateRequest::OtherKind,
+            (None, None) => CertificateRequest::Unanswered,
+        });
+        suitable
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 impl Identity {
@@ -46,19 +90,18 @@ impl Identity {
             };
             failure(&what)
         })?;
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failure(&error))?;
-        let config = config.with_root_certificates(RootCertStore::empty());
-        config.with_client_auth_cert(chain.clone(), der.clone_key()).map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                failure(&format!("this is not the key of the certificate in --cert {}", cert.display()))
-            }
-            error => failure(&format!("this key and its certificate cannot be used: {error}")),
+        let key = provider().key_provider.load_private_key(der).map_err(|_| {
+            failure(
+                &"this key cannot be used: it must be RSA of 2,048 to 4,096 bits, ECDSA on P-256 or P-384, or Ed25519",
+            )
         })?;
-        let own = PrivateKey::from_pem(&bytes).map_err(|_| failure(&"it has no PEM private key"))?;
-        let certificates: Vec<Certificate<'static>> =
-            chain.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-        Ok(Self { chain, key: der, cert: ClientCert::new_with_certs(&certificates, own) })
+        let certificate = chain.first().and_then(|own| Certificate::parse(own).and_then(|own| own.public_key()).ok());
+        let certificate = certificate.ok_or_else(|| {
+            Failure::usage(format!("--cert {}: its first certificate cannot be read: is it damaged?", cert.display()))
+        })?;
+        if key.public_key().is_some_and(|own| own != certificate) {
+            return Err(failure(&format!("this is not the key of the certificate in --cert {}", cert.display())));
+        }
+        Ok(Self(Some(CertifiedKey::new(chain, key).into())))
     }
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::{Request, Response};
-use ureq::unversioned::transport::{Connector as _, RustlsConnector};
+use ureq::unversioned::transport::Connector as _;
 use ureq::{Agent, SendBody};
 
 use addresses::LookedUp;
@@ -40,7 +40,7 @@ use buffers::LONGEST_LINE;
 use connect::{RacingConnector, WorkingAddresses};
 use error::client_error;
 use patient::{Exchange, PatientConnector};
-use tls::PinnedTls;
+use tls::TlsConnector;
 
 use crate::cli::Console;
 use crate::clock::Clock;
@@ -84,7 +84,7 @@ pub enum Connections {
 #[derive(Clone, Debug)]
 pub struct ClientFactory {
     config: Config,
-    pinned: Option<PinnedTls>,
+    tls: TlsConnector,
     looked_up: LookedUp,
     working: WorkingAddresses,
     headers: HeaderMap,
@@ -210,10 +210,8 @@ impl ClientFactory {
         let (exchange, heartbeat) = (Exchange::default(), self.heartbeat.clone());
         let patient = PatientConnector { heartbeat: heartbeat.clone(), exchange: exchange.clone() };
         let tcp = RacingConnector::new(&self.working, &exchange);
-        let agent = match &self.pinned {
-            Some(tls) => Agent::with_parts(config, tcp.chain(tls.clone()).chain(patient), looked_up),
-            None => Agent::with_parts(config, tcp.chain(RustlsConnector::default()).chain(patient), looked_up),
-        };
+        let tls = self.tls.noting(&exchange);
+        let agent = Agent::with_parts(config, tcp.chain(tls).chain(patient), looked_up);
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
         let (timeout, secrets) = (self.timeout, self.secrets.clone());
         let (cookies, turn, sent_at) = (None, None, Arc::default());

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
 
 use super::buffers::GrowingBuffers;
+use super::identity::CertificateRequest;
 use crate::escape;
 use crate::heartbeat::Heartbeat;
 
@@ -37,6 +38,8 @@ struct Progress {
     received: Vec<u8>,
     /// The length of the longest line of the request.
     line: usize,
+    /// The server's wish for a client certificate, if the request made a new connection.
+    certificate_request: CertificateRequest,
 }
 
 impl Exchange {
@@ -48,6 +51,7 @@ impl Exchange {
     pub(super) fn begin(&self) {
         let mut progress = self.progress();
         (progress.is_unconnected, progress.was_sent) = (false, false);
+        progress.certificate_request = CertificateRequest::None;
         progress.received.clear();
         progress.received.shrink_to(LASTING);
     }
@@ -69,6 +73,14 @@ impl Exchange {
 
     pub(super) fn set_sent(&self, was_sent: bool) {
         self.progress().was_sent = was_sent;
+    }
+
+    pub(super) fn certificate_request(&self) -> CertificateRequest {
+        self.progress().certificate_request
+    }
+
+    pub(super) fn set_certificate_request(&self, request: CertificateRequest) {
+        self.progress().certificate_request = request;
     }
 
     /// The request about to be sent has a line of this length, and no longer one.

@@ -1,48 +1,97 @@
-//! TLS with the certificates of `--cacert`, which may name an authority or, as with curl, the server's own certificate.
+//! TLS: whom to trust, and the client certificate.
 
-use std::io::{Read, Write};
-use std::sync::Arc;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, LazyLock};
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, OtherError, PeerMisbehaved, StreamOwned,
 };
+use rustls_platform_verifier::Verifier as SystemVerifier;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
 use super::certificate::Refusal;
 use super::crypto::provider;
-use super::identity::Identity;
-use super::verifier::Verifier;
+use super::identity::{CertificateRequest, Identity};
+use super::patient::Exchange;
+use super::verifier::{Unverified, Verifier};
 
-/// Connects by TLS and trusts the given certificates only.
+/// The certificates of servers that are trusted.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Those that the system trusts.
+    System,
+    /// These, in DER form: authorities or, as with curl, a server's own.
+    Given(Vec<CertificateDer<'static>>),
+    /// Any (`--insecure`).
+    Any,
+}
+
+type Configured = Result<Arc<ClientConfig>, Error>;
+
+/// Connects by TLS, and notes in an exchange what the server wants of the client.
 #[derive(derive_more::Debug, Clone)]
-#[debug("PinnedTls")]
-pub(super) struct PinnedTls(Arc<ClientConfig>);
+#[debug("TlsConnector")]
+pub(super) struct TlsConnector {
+    config: Arc<LazyLock<Configured, Box<dyn FnOnce() -> Configured + Send>>>,
+    exchange: Exchange,
+}
 
-impl PinnedTls {
-    /// A connector that trusts `certificates`, in DER form, and presents `identity`. The error says why they cannot be used.
-    pub(super) fn new(certificates: Vec<CertificateDer<'static>>, identity: Option<&Identity>) -> Result<Self, String> {
-        let provider = provider();
-        let verifier = Verifier::new(certificates, provider.signature_verification_algorithms);
-        let verifier = verifier.map_err(|error| describe(&error))?;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| describe(&error))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match identity {
-            Some(Identity { chain, key, .. }) => {
-                config.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| describe(&error))?
+impl TlsConnector {
+    /// A connector that trusts `trust` and presents `identity`. The error says why given certificates cannot be used.
+    pub(super) fn new(trust: Trust, identity: Identity) -> Result<Self, String> {
+        let algorithms = provider().signature_verification_algorithms;
+        let verifier: Option<Arc<dyn ServerCertVerifier>> = match trust {
+            Trust::System => None,
+            Trust::Given(certificates) => {
+                let verifier = Verifier::new(certificates, algorithms).map_err(|error| describe(&error))?;
+                Some(Arc::new(verifier))
             }
-            None => config.with_no_client_auth(),
+            Trust::Any => Some(Arc::new(Unverified(algorithms))),
         };
-        Ok(Self(config.into()))
+        // The system's certificates are many: they are read if a connection needs them.
+        let configure = || {
+            let verifier = match verifier {
+                Some(verifier) => verifier,
+                None => Arc::new(SystemVerifier::new(provider())?),
+            };
+            let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+            let config = config.dangerous().with_custom_certificate_verifier(verifier);
+            Ok(config.with_client_cert_resolver(Arc::new(identity)).into())
+        };
+        Ok(Self { config: Arc::new(LazyLock::new(Box::new(configure))), exchange: Exchange::default() })
+    }
+
+    /// The same for the client whose exchange is `exchange`.
+    pub(super) fn noting(&self, exchange: &Exchange) -> Self {
+        Self { config: self.config.clone(), exchange: exchange.clone() }
+    }
+
+    fn shake_hands<In: Transport>(
+        &self,
+        details: &ConnectionDetails<'_>,
+        transport: In,
+    ) -> Result<TlsTransport, ureq::Error> {
+        let host = details.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| ureq::Error::Tls("the URL's host is neither a name nor an address"))?;
+        let config = LazyLock::force(&self.config).clone()?;
+        let mut connection = ClientConnection::new(config, name)?;
+        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
+        socket.set_timeout(details.timeout);
+        let (request, shaken) = CertificateRequest::during(|| connection.complete_io(&mut socket));
+        self.exchange.set_certificate_request(request);
+        shaken.map_err(|error| alert_behind(error, &mut connection, &mut socket))?;
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })
     }
 }
 
-impl<In: Transport> Connector<In> for PinnedTls {
+impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, TlsTransport>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
@@ -50,17 +99,22 @@ impl<In: Transport> Connector<In> for PinnedTls {
         if !details.needs_tls() {
             return Ok(Some(Either::A(transport)));
         }
-        let host = details.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| ureq::Error::Tls("the URL's host is neither a name nor an address"))?;
-        let mut connection = ClientConnection::new(self.0.clone(), name)?;
-        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        socket.set_timeout(details.timeout);
-        connection.complete_io(&mut socket)?;
-        let config = details.config;
-        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(connection, socket) })))
+        let connected = self.shake_hands(details, transport);
+        // However the handshake ended, the server has seen nothing of the request.
+        connected.map(|transport| Some(Either::B(transport))).inspect_err(|_| self.exchange.note_unconnected())
     }
+}
+
+/// The alert with which the server ended the connection, if it lies unread behind `error` of a write; otherwise `error`.
+fn alert_behind(error: io::Error, connection: &mut ClientConnection, socket: &mut TransportAdapter) -> io::Error {
+    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+        while matches!(connection.read_tls(socket), Ok(1..)) {
+            if let Err(alert) = connection.process_new_packets() {
+                return io::Error::new(io::ErrorKind::InvalidData, alert);
+            }
+        }
+    }
+    error
 }
 
 /// A connection by TLS.
@@ -78,7 +132,9 @@ impl Transport for TlsTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        self.stream.write_all(&self.buffers.output()[..amount])?;
+        let written = self.stream.write_all(&self.buffers.output()[..amount]);
+        let StreamOwned { conn, sock } = &mut self.stream;
+        written.map_err(|error| alert_behind(error, conn, sock))?;
         Ok(())
     }
 
@@ -109,16 +165,24 @@ fn is_old_version(error: &OtherError) -> bool {
     error.0.to_string() == "UnsupportedCertVersion"
 }
 
-/// The words of a variant's name: `unsupported critical extension`.
-fn words(name: &str) -> String {
+/// The words of a variant's name, without what it holds: `unsupported critical extension`.
+fn words(variant: &impl std::fmt::Debug) -> String {
+    let name = format!("{variant:?}");
+    let name = name.split(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let letters: Vec<char> = name.chars().collect();
+    let is_capital = |at: usize| letters.get(at).is_some_and(char::is_ascii_uppercase);
     let mut words = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.push(character.to_ascii_lowercase());
+    for (at, letter) in letters.iter().enumerate() {
+        let (begins, is_of_acronym) = (at > 0 && is_capital(at) && !is_capital(at - 1), is_capital(at + 1));
+        words.extend(begins.then_some(' '));
+        words.push(if is_of_acronym || at > 0 && is_capital(at - 1) { *letter } else { letter.to_ascii_lowercase() });
     }
     words
+}
+
+/// The name of an alert, for a message.
+fn name(alert: AlertDescription) -> String {
+    if let AlertDescription::Unknown(number) = alert { format!("alert {number}") } else { words(&alert) }
 }
 
 /// Returns true if the server ended the handshake because of the client's certificate.
@@ -137,6 +201,24 @@ pub(super) fn refuses_certificate(error: &Error) -> bool {
                 | Alert::AccessDenied
         )
     )
+}
+
+/// Describes the end of a connection by `alert`, if there was one, after a `request` for a client certificate, in a sentence that says
+/// what to do. None if the end may have another cause.
+pub(super) fn describe_end(request: CertificateRequest, alert: Option<AlertDescription>) -> Option<String> {
+    let why = match request {
+        CertificateRequest::None => return None,
+        CertificateRequest::Unanswered => "asks for a client certificate: name it with --cert and --key",
+        CertificateRequest::OtherKind => {
+            "asks for a client certificate, and takes none with the kind of key that --cert has"
+        }
+        CertificateRequest::Answered => "got the client certificate: check --cert and --key",
+    };
+    let how = alert.map(|alert| format!(" ({})", name(alert))).unwrap_or_default();
+    Some(match request {
+        CertificateRequest::Answered => format!("the server ended the TLS handshake{how} after it {why}"),
+        _ => format!("the server {why}; it ended the connection without one{how}"),
+    })
 }
 
 /// Describes a TLS error in a sentence that says what to do.
@@ -181,8 +263,9 @@ pub(super) fn describe(error: &Error) -> String {
             CertificateError::BadSignature => {
                 "the server's certificate is not signed by the trusted one, or a key is RSA of fewer than 2,048 or more than 8,192 bits".to_owned()
             }
-            CertificateError::Other(other) => format!("the server's certificate is not valid: {}", words(&other.0.to_string())),
-            other => format!("the server's certificate is not valid: {other}"),
+            // webpki's errors print the names of their variants.
+            CertificateError::Other(other) => format!("the server's certificate is not valid: {}", words(&other.0)),
+            other => format!("the server's certificate is not valid: {}", words(other)),
         },
         Error::InvalidMessage(_) => {
             "the server does not speak TLS on this port: is it http:// instead of https://?".to_owned()
@@ -196,8 +279,47 @@ pub(super) fn describe(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "the server asks for a client certificate: name it with --cert and --key".to_owned()
         }
-        Error::AlertReceived(alert) if refuses_certificate(error) => format!("the server refused the client certificate ({alert:?}): check --cert and --key"),
-        Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {alert:?}"),
+        Error::AlertReceived(alert) if refuses_certificate(error) => {
+            format!("the server refused the client certificate ({}): check --cert and --key", name(*alert))
+        }
+        Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {}", name(*alert)),
+        Error::PeerIncompatible(why) => format!("the TLS handshake failed: {}", words(why)),
+        Error::PeerMisbehaved(why) => format!("the TLS handshake failed: the server misbehaved: {}", words(why)),
         other => format!("the TLS handshake failed: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::super::{Connections, HttpArgs, HttpError, Method};
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn the_names_of_alerts_are_words() {
+        for (alert, expected) in [
+            (AlertDescription::UnknownCA, "unknown CA"),
+            (AlertDescription::HandshakeFailure, "handshake failure"),
+            (AlertDescription::Unknown(200), "alert 200"),
+        ] {
+            assert_eq!(name(alert), expected);
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_the_server_breaks_off_is_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let closing = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        });
+        let args = HttpArgs { insecure: true, ..HttpArgs::for_tests() };
+        let client = args.client_factory(Connections::Fresh).unwrap().client();
+        let error = client.send(&Method::POST, &url, &[], None, &Clock::system()).unwrap_err();
+        closing.join().unwrap();
+        assert!(matches!(error, HttpError::NotConnected(_)), "the server has seen no request: {error:?}");
     }
 }

@@ -200,12 +200,22 @@ impl OpenSsl {
 
     /// Serves `NAME.pem` with the flags `flags`, and asks for a job with `--cacert` for `trusted`.
     fn ask(&self, name: &str, flags: &str, trusted: &str) -> Ran {
+        self.ask_as(None, name, flags, trusted)
+    }
+
+    /// The same with the client certificate `client`.
+    fn ask_as(&self, client: Option<&str>, name: &str, flags: &str, trusted: &str) -> Ran {
         let line = format!("s_server -accept 127.0.0.1:0 -cert {name}.pem -key {name}.key -HTTP {flags}");
         let mut server = Running(self.command(&line).stdout(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
         let port = lines.map(|line| line.rsplit_once(':').map(|(_, port)| port.parse().ok())).find_map(Option::flatten);
-        let [flag, file] = cacert(&self.0.path().join(format!("{trusted}.pem")));
-        explain("localhost", port.expect("the server says where it listens"), &[&flag, &file])
+        let file = |name: &str, kind: &str| self.0.path().join(format!("{name}.{kind}")).display().to_string();
+        let identity =
+            client.map(|client| ["--cert".to_owned(), file(client, "pem"), "--key".to_owned(), file(client, "key")]);
+        let argv =
+            [cacert(&self.0.path().join(format!("{trusted}.pem"))).to_vec(), identity.into_iter().flatten().collect()];
+        let argv = argv.iter().flatten().map(String::as_str).collect::<Vec<_>>();
+        explain("localhost", port.expect("the server says where it listens"), &argv)
     }
 }
 
@@ -323,4 +333,31 @@ fn certificates_that_a_named_authority_signed_are_taken_as_curl_takes_them() {
         let trusted = if trusted == "itself" { &name } else { trusted };
         check(&openssl.ask(&name, "", trusted), &format!("{authority} {extensions:?} {trusted}"), expected);
     }
+}
+
+#[test]
+fn a_client_certificate_of_any_version_is_presented_and_its_lack_is_named() {
+    let Some(openssl) = OpenSsl::find() else { return };
+    openssl.self_signed("authority", P256, "-subj /CN=authority");
+    openssl.signed("server", "authority", "subjectAltName=DNS:localhost\n");
+    openssl.signed("version1", "authority", "");
+    openssl.self_signed("stranger", P256, "-subj /CN=stranger");
+    let lacks = Err("the server asks for a client certificate: name it with --cert and --key");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let flags = format!("{version} -Verify 3 -verify_return_error -CAfile authority.pem");
+        for (client, expected) in [
+            (Some("version1"), Ok(())),
+            (Some("server"), Ok(())),
+            (Some("stranger"), Err("the server refused the client certificate (unknown CA)")),
+            (None, lacks),
+        ] {
+            let ran = openssl.ask_as(client, "server", &flags, "authority");
+            check(&ran, &format!("{client:?} {version}"), expected);
+        }
+    }
+    openssl.self_signed("unknown", "ED448", "");
+    let ran = openssl.ask_as(Some("unknown"), "server", "", "authority");
+    assert!(ran.code == 2 && ran.stderr.contains("must be RSA of 2,048 to 4,096 bits"), "{}", ran.stderr);
+    let ran = openssl.ask_as(Some("stranger"), "server", "-tls1_2 -Verify 3 -client_sigalgs RSA+SHA256", "authority");
+    check(&ran, "another kind of key", Err("takes none with the kind of key that --cert has"));
 }
