@@ -4,7 +4,9 @@ use std::io;
 
 use rustls::{AlertDescription, Error};
 
+use super::answer::Answer;
 use super::authorize::NoCredentials;
+use super::head::Head;
 use super::identity::CertificateRequest;
 use super::{Client, tls};
 use crate::escape;
@@ -15,7 +17,7 @@ use crate::units;
 pub(super) const CLOSED: &str = "the connection was closed";
 
 /// The reason why no answer came, by what the server may have seen of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HttpError {
     /// No connection was made: the server has seen nothing.
     NotConnected(String),
@@ -30,12 +32,10 @@ pub enum HttpError {
         /// It broke off.
         broke_off: bool,
     },
-    /// An answer with this status began, and its body ended early or cannot be decoded.
+    /// An answer began, and its body ended early or cannot be decoded.
     Truncated {
-        /// The HTTP status.
-        status: u16,
-        /// The body up to its early end.
-        body: String,
+        /// The answer, with its whole head and the body up to its early end.
+        part: Box<Answer>,
         /// The reason why no more of it was read.
         cause: String,
         /// False if the server sent it whole.
@@ -54,6 +54,13 @@ pub enum HttpError {
     NoCredentials(NoCredentials),
 }
 
+impl HttpError {
+    /// The head of an answer whose body did not come whole.
+    pub fn head(&self) -> Option<&Head> {
+        if let Self::Truncated { part, .. } = self { Some(&part.head) } else { None }
+    }
+}
+
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -63,10 +70,10 @@ impl std::fmt::Display for HttpError {
             | Self::Unreadable { what, .. }
             | Self::Invalid(what)
             | Self::NoCredentials(NoCredentials { why: what, .. }) => f.write_str(what),
-            Self::Truncated { status, cause, broke_off: true, .. } => {
-                write!(f, "HTTP {status}, then the answer broke off: {cause}")
+            Self::Truncated { part, cause, broke_off: true } => {
+                write!(f, "HTTP {}, then the answer broke off: {cause}", part.status)
             }
-            Self::Truncated { status, cause, .. } => write!(f, "HTTP {status}, but {cause}"),
+            Self::Truncated { part, cause, .. } => write!(f, "HTTP {}, but {cause}", part.status),
         }
     }
 }

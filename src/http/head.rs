@@ -10,7 +10,7 @@ use crate::clock::{self, Clock, ServerDate};
 use crate::cookies;
 
 /// The headers of an answer: those that the tools read, in types of their own, and all of them as sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     /// The `Content-Type`.
     pub content_type: Option<String>,

@@ -5,6 +5,7 @@
 //! the target, not a proxy that the environment happens to name).
 
 mod addresses;
+mod answer;
 mod args;
 mod authorize;
 mod body;
@@ -24,7 +25,6 @@ mod tls;
 mod url;
 mod verifier;
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,13 +44,13 @@ use tls::TlsConnector;
 
 use crate::cli::Console;
 use crate::clock::Clock;
-use crate::escape;
 use crate::heartbeat::Heartbeat;
 use crate::own_limits;
 use crate::record::Timestamp;
 use crate::secrets::Secrets;
 use crate::units;
 
+pub use answer::Answer;
 pub use args::{HttpArgs, shell_quoted};
 pub use authorize::{Authorize, Credentials, NoCredentials};
 pub use body::{Body, Part};
@@ -92,58 +92,6 @@ pub struct ClientFactory {
     timeout: Duration,
     heartbeat: Heartbeat,
     secrets: Secrets,
-}
-
-/// An answer whose body was read to its end.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body; bytes that are not UTF-8 are replaced, and then `body_is_utf8` is false.
-    pub body: String,
-    /// True if the body is byte for byte as the server sent it.
-    pub body_is_utf8: bool,
-    /// The headers.
-    pub head: Head,
-    /// The time at which the last byte of the request's files had been handed to the connection; none if it had no files.
-    pub uploaded_at: Option<Timestamp>,
-}
-
-impl Answer {
-    /// The least age that the answer may have, in seconds; zero if no cache has held it. Caches may count one second too many.
-    pub fn min_age(&self) -> f64 {
-        let declared = self.head.age.map(|age| (age.as_secs_f64() - 1.0).max(0.0));
-        self.head.hidden_age.map(|(least, _)| least).or(declared).unwrap_or_default()
-    }
-
-    /// The greatest age that the answer may have, in seconds; zero if no cache has held it, and infinite if a cache does not tell.
-    pub fn max_age(&self) -> f64 {
-        let declared = self.head.age.map(|age| age.as_secs_f64() + 1.0);
-        self.head.hidden_age.map(|(_, most)| most).or(declared).unwrap_or_default()
-    }
-
-    /// Returns true if a cache answered in the server's place.
-    pub fn is_cached(&self) -> bool {
-        self.head.age.is_some_and(|age| age > Duration::ZERO) || self.head.hidden_age.is_some()
-    }
-
-    /// The body; that of a redirect without the secrets of its `Location`.
-    pub fn shown_body(&self) -> Cow<'_, str> {
-        let location = self.head.location.as_deref().filter(|_| (300..400).contains(&self.status));
-        redirect_body(&self.body, location)
-    }
-
-    /// The status and the start of the body, for a message.
-    pub fn summary(&self) -> String {
-        let body = self.shown_body();
-        let start = escape::start(body.trim(), 200);
-        let redirect = redirection(self.head.location.as_deref());
-        if start.is_empty() {
-            format!("HTTP {}{redirect}", self.status)
-        } else {
-            format!("HTTP {}{redirect}: {start}", self.status)
-        }
-    }
 }
 
 /// Waits until a request may be sent, and counts it.
@@ -333,6 +281,8 @@ impl Client {
         let read = coding::decoded(&parts.headers, body).take(BODY_LIMIT + 1).read_to_end(&mut bytes);
         let too_long = || std::io::Error::other(ureq::Error::BodyExceedsLimit(BODY_LIMIT));
         let read = read.and_then(|length| if length as u64 > BODY_LIMIT { Err(too_long()) } else { Ok(length) });
+        let uploaded_at = *ended_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = Head::from_parts(parts, clock);
         if let Err(error) = read {
             if own_limits::is_exhausted(&error) {
                 return Err(self.own_limit(&error));
@@ -345,19 +295,14 @@ impl Client {
                 // A body that cannot be read from its first byte on is shown as it came.
                 bytes = self.exchange.body();
             }
-            let body = String::from_utf8_lossy(&bytes).into_owned();
             let broke_off = !matches!(
                 client_error(&error),
                 Some(ureq::Error::Decompress(..) | ureq::Error::BodyExceedsLimit(_) | ureq::Error::Protocol(_))
             );
-            return Err(HttpError::Truncated { status, body, cause, broke_off });
+            let part = Answer { is_cut: true, ..Answer::new(status, head, bytes, uploaded_at) };
+            return Err(HttpError::Truncated { part: part.into(), cause, broke_off });
         }
-        let (body, body_is_utf8) = match String::from_utf8(bytes) {
-            Ok(body) => (body, true),
-            Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
-        };
-        let uploaded_at = *ended_at.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Answer { status, body, body_is_utf8, head: Head::from_parts(parts, clock), uploaded_at })
+        Ok(Answer::new(status, head, bytes, uploaded_at))
     }
 
     /// Sends a request. `ended_at` becomes the time at which the last byte of a file in its body was taken.

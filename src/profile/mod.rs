@@ -22,6 +22,7 @@ macro_rules! table {
 }
 
 mod answer;
+mod by_head;
 mod check;
 mod evidence;
 mod health;

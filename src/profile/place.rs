@@ -178,6 +178,11 @@ impl Place {
         self.is_in_json() && self.text.split('/').any(|token| raw::Choice::parse(token).is_some())
     }
 
+    /// True if it is in the head of an answer.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.source, Source::Header(_) | Source::Status)
+    }
+
     /// True if it is a header.
     pub(super) fn is_header(&self) -> bool {
         matches!(self.source, Source::Header(_))

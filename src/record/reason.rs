@@ -88,8 +88,8 @@ words! {
 
 words! {
     /// A doubt about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage RunningStage ErrorText CookieNotKept CookieExpired CookieUnsaved
-    GoneIsDone CameBack StepFailed StagesUnknown VanishedStage QueuedLate QueuedAgain
+    Flag: StaleTimes BodyNotUtf8 LenientJson HeadOnly FailedStage RunningStage ErrorText CookieNotKept CookieExpired
+    CookieUnsaved GoneIsDone CameBack StepFailed StagesUnknown VanishedStage QueuedLate QueuedAgain
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(crate) enum Reply {
     Whole(u16, Vec<(&'static str, String)>, String),
     /// A whole answer with its head, byte for byte.
     Bytes(Vec<u8>),
+    /// The beginning of an answer, byte for byte, and the end of the connection.
+    Begun(Vec<u8>),
     /// A 200 whose body ends before the length that was announced.
     Cut(String),
     /// The beginning of a 200, then silence until the client gives up.
@@ -127,6 +129,10 @@ fn serve(stream: TcpStream, handler: &Handler, requests: &Mutex<Vec<Request>>) {
             }
             Reply::Close => return,
             Reply::Bytes(bytes) => writer.write_all(&bytes),
+            Reply::Begun(bytes) => {
+                let _ = writer.write_all(&bytes);
+                return;
+            }
             Reply::Cut(body) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 1000);
                 let _ = writer.write_all(head.as_bytes());

@@ -12,6 +12,7 @@ mod certificates;
 mod conditions;
 mod cookies;
 mod credentials;
+mod cut_bodies;
 mod evidence;
 mod forgotten;
 mod freeze;

@@ -107,7 +107,7 @@ impl EarlierJobs {
             Ok(request) => request,
             Err(error) => return IdleState::Pending(error),
         };
-        match request.send(client, clock) {
+        match request.send(client, clock).or_else(|error| profile.told_by_head(error)) {
             Ok(answer) => judge(&answer, &request.place(), Some(([id, asked], &request.url)), profile),
             Err(error) => unanswered(request.place(), error),
         }

@@ -49,8 +49,9 @@ impl<'a> TableFile<'a> {
 }
 
 fn failed(table: &csv::Writer<BufWriter<Sink<'_>>>, error: csv::Error) -> Failure {
+    let words = error.to_string();
     match error.into_kind() {
         csv::ErrorKind::Io(error) => table.get_ref().get_ref().failure(&error),
-        other => Failure::input_output(format!("CSV: {other:?}")),
+        _ => Failure::input_output(format!("CSV: {words}")),
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
         let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
         let place = request.place();
         let answer = client.announced(&io.console, || request.place(), || request.send(&client, &Clock::system()));
+        let answer = answer.or_else(|error| profile.told_by_head(error));
         let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
         let _ = write!(text, "{}\nHTTP {}", escape::terminal(&place), answer.status);
         let observation = describe(&profile, &answer, &mut text);

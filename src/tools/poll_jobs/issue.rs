@@ -69,10 +69,9 @@ impl Issue {
                 let body = Some(came.as_str()).filter(|came| !came.is_empty());
                 Self::failure(kind, Some(Reason::UnreadableAnswer), message, body)
             }
-            HttpError::Truncated { body, broke_off, .. } => {
+            HttpError::Truncated { part, broke_off, .. } => {
                 let kind = if *broke_off { "truncated body" } else { UNREADABLE };
-                let is_replaced = body.contains('\u{fffd}');
-                Self { is_replaced, ..Self::failure(kind, Some(Reason::UnreadableAnswer), message, Some(body)) }
+                Self::keeping(part, kind, Reason::UnreadableAnswer, message)
             }
         }
     }
@@ -201,7 +200,8 @@ mod tests {
     fn a_body_that_came_whole_is_not_counted_as_truncated() {
         let kind = |broke_off| {
             let cause = "the body cannot be decoded as gzip".to_owned();
-            Issue::from_error(&HttpError::Truncated { status: 200, body: "{}".to_owned(), cause, broke_off }).kind
+            let part = Answer::for_tests(200, "{}").into();
+            Issue::from_error(&HttpError::Truncated { part, cause, broke_off }).kind
         };
         assert_eq!((kind(true).as_str(), kind(false).as_str()), ("truncated body", "unreadable body"));
     }

@@ -418,7 +418,7 @@ impl PolledJob {
             self.stage_word = unnamed_word(&stages);
             self.head = SeenHead::of(&answer, profile);
             let is_replaced = !answer.body_is_utf8;
-            self.body = SeenBody { text: answer.body.into(), is_replaced, is_lenient };
+            self.body = SeenBody { text: answer.body.into(), is_replaced, is_lenient, is_cut: answer.is_cut };
             self.seen_at = self.seen_at.max(Some(as_of));
             self.state = state.as_ref().ok().copied();
         }

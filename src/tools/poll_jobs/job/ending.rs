@@ -279,6 +279,9 @@ impl PolledJob {
         if observation.is_lenient || self.body.is_lenient {
             flags.push(Flag::LenientJson);
         }
+        if self.body.is_cut {
+            flags.push(Flag::HeadOnly);
+        }
         // The word is not the whole truth.
         if status.phase == Phase::Succeeded && !status.failed_stages().is_empty() {
             flags.push(Flag::FailedStage);

@@ -138,6 +138,8 @@ struct SeenBody {
     is_replaced: bool,
     /// The answer broke the rules of JSON and was read all the same.
     is_lenient: bool,
+    /// Only the head of the answer came whole, and it told all.
+    is_cut: bool,
 }
 
 /// The parts of an answer's head that its meaning may depend on.
@@ -267,6 +269,7 @@ impl PolledJob {
                 text: status.body.clone().unwrap_or_default().into(),
                 is_replaced: status.flags.contains(&Flag::BodyNotUtf8),
                 is_lenient: status.flags.contains(&Flag::LenientJson),
+                is_cut: status.flags.contains(&Flag::HeadOnly),
             },
             ..Self::new(record, job, request, now)
         }

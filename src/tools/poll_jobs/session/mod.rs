@@ -300,6 +300,9 @@ impl<'a, 'o> Session<'a, 'o> {
             // It was counted as unanswered when its job was given up.
             return Ok(());
         }
+        if !self.lists.contains(number) {
+            outcome.answer = outcome.answer.or_else(|error| self.target.profile.told_by_head(error));
+        }
         let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
         self.output.counts.count_poll(late, answered);
         if let Ok(answer) = &mut outcome.answer {

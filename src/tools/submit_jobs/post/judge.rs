@@ -55,7 +55,12 @@ impl Post {
         let place = request.place();
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(error) => return without_answer(&error, &place, received),
+            Err(HttpError::Truncated { part, .. }) if is_judged_by_head(&part, profile) => *part,
+            Err(error) => {
+                let part = if let HttpError::Truncated { part, .. } = &error { Some(part) } else { None };
+                let job_id = part.and_then(|part| profile.id_in_head(part)).filter(|id| id.len() <= LONGEST_ID);
+                return JobStatus { job_id, ..without_answer(&error, &place, received) };
+            }
         };
         let told = JobStatus {
             http_status: Some(answer.status),
@@ -65,7 +70,8 @@ impl Post {
         };
         match self.read_id(&answer, request, own_id, profile) {
             Ok(id) => {
-                let flags = if Document::of(&answer).is_lenient() { vec![Flag::LenientJson] } else { Vec::new() };
+                let flags = [(Document::of(&answer).is_lenient(), Flag::LenientJson), (answer.is_cut, Flag::HeadOnly)];
+                let flags = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
                 JobStatus { phase: Phase::Submitted, job_id: Some(id), flags, ..told }
             }
             Err(NotSubmitted { phase, reason, what, job_id }) => JobStatus {
@@ -158,7 +164,7 @@ fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobSta
         }
     };
     let (http_status, body) = match error {
-        HttpError::Truncated { status, body, .. } => (Some(*status), Some(body.clone())),
+        HttpError::Truncated { part, .. } => (Some(part.status), Some(part.body.clone())),
         HttpError::Unreadable { came, .. } => (None, Some(came.clone())),
         _ => (None, None),
     };
@@ -186,6 +192,12 @@ fn is_refusal(status: u16) -> bool {
         500.. => matches!(status, 501 | 503 | 505),
         _ => true,
     }
+}
+
+/// Returns true if the head of an answer whose body did not come whole leaves no doubt that the job was accepted or refused.
+fn is_judged_by_head(answer: &Answer, profile: &Profile) -> bool {
+    let is_accepted = profile.submit_meaning(answer) == Some(SubmitMeaning::Accepted);
+    profile.is_judged_by_head(answer) && (is_accepted || refuses(answer, profile))
 }
 
 /// Returns true if `answer` says that the job does not run.
