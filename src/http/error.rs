@@ -147,6 +147,11 @@ impl Client {
         tls::describe_end(request, alert)
     }
 
+    fn describe_large_head(&self, what: &str) -> String {
+        let start = self.exchange.part_of_head().map(|head| format!(" (`{}`)", first_line(&head))).unwrap_or_default();
+        format!("the answer's head{start} {what}, so its body was not read")
+    }
+
     pub(super) fn describe(&self, error: &ureq::Error) -> String {
         let of_tls = || tls_error(error).map(tls::describe);
         if let Some(what) = self.describe_certificate(error).or_else(of_tls) {
@@ -162,7 +167,7 @@ impl Client {
             }
             ureq::Error::Io(cause) => cause.to_string(),
             ureq::Error::Protocol(_) if is_too_large(error) => {
-                "the answer's head has more than 128 header fields".to_owned()
+                self.describe_large_head("has more than 128 header fields")
             }
             ureq::Error::Protocol(cause) => {
                 let begins = |part: String| format!("it begins with `{}`", first_line(&part));
@@ -170,7 +175,7 @@ impl Client {
                 let place = place.map(|place| format!(": {place}")).unwrap_or_default();
                 format!("the answer is not valid HTTP: {cause}{place}")
             }
-            ureq::Error::LargeResponseHeader(..) => "the answer's head is larger than 64 KiB".to_owned(),
+            ureq::Error::LargeResponseHeader(..) => self.describe_large_head("is larger than 64 KiB"),
             ureq::Error::Decompress(coding, cause) => format!("the body cannot be decoded as {coding}: {cause}"),
             ureq::Error::HostNotFound => "host not found".to_owned(),
             ureq::Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {waited}"),
