@@ -92,8 +92,8 @@ fn the_reason_why_a_redirect_is_not_followed_is_named() {
         ("/round", "10 redirects were followed, and "),
         ("/round", ": they lead in a circle"),
         ("/chain?left=25", "/chain?left=…: no more are followed"),
-        ("/out", "/out leads to another origin, or has a user in its URL, and is not followed"),
-        ("http://other.example/x", "/jobs leads to another origin"),
+        ("/out", "/out is not followed: the URL is on another origin, or names a user"),
+        ("http://other.example/x", "/jobs is not followed: the URL is on another origin"),
         ("", "/jobs has no Location"),
     ] {
         let status = followed(location);

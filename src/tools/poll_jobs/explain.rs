@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
         polled = profile.next_id(&Document::of(&answer), &request.url, &id).and_then(Result::ok);
         is_understood &= observation.is_some() || polled.is_some();
         ended = observation.filter(has_ended);
-        let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+        let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.shown_body()));
     }
     if let Some(observation) = ended {
         let values = TemplateValues::of_set(&args.target.set).with_job(&Job::default()).with_id(&last);
@@ -139,7 +139,7 @@ fn describe_end_steps(
             describe_stages(profile, &observation, text);
         }
         if !step.secret {
-            let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+            let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.shown_body()));
         }
     };
     steps::run(StepTime::End, None, profile, base, values, None, client, &Clock::system(), &mut show);

@@ -151,7 +151,7 @@ fn describe_answer(answer: &Answer, ids: &[Place], own_id: Option<&str>, text: &
     if let Some(id) = own_id {
         let _ = writeln!(text, "  submit.own_id            {}", excerpt(id));
     }
-    let _ = writeln!(text, "\nbody:\n{}\n", escape::terminal(&answer.body));
+    let _ = writeln!(text, "\nbody:\n{}\n", escape::terminal(&answer.shown_body()));
 }
 
 fn line(text: &str) -> String {

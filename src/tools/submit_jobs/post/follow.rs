@@ -36,8 +36,8 @@ pub(super) fn follow(
             return (answer, Some(format!("the redirect from {from} has no Location")));
         };
         let Some(to) = same_origin(&request.url, location) else {
-            let why = "leads to another origin, or has a user in its URL, and is not followed";
-            return (answer, Some(format!("the redirect from {from} {why}")));
+            let what = "the URL is on another origin, or names a user";
+            return (answer, Some(format!("the redirect from {from} is not followed: {what}")));
         };
         request.url = to;
         let place = place(&request);
