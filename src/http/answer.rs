@@ -73,7 +73,7 @@ impl Answer {
 #[cfg(test)]
 impl Answer {
     /// An answer without headers.
-    pub fn for_tests(status: u16, body: &str) -> Self {
+    pub(crate) fn for_tests(status: u16, body: &str) -> Self {
         let response = ureq::http::Response::builder().status(status).body(()).unwrap();
         let head = Head::from_parts(response.into_parts().0, &crate::clock::Clock::system());
         Self::new(status, head, body.as_bytes().to_vec(), None)
