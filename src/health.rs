@@ -107,13 +107,13 @@ fn judge(
 fn cached(answer: &Answer, old_date: Option<f64>) -> Option<String> {
     let Head { age, is_from_cache, .. } = &answer.head;
     let how_old = match (age.filter(|age| !age.is_zero()), old_date) {
-        (Some(age), _) => format!("an answer with an Age of {} s", age.as_secs()),
-        (None, Some(seconds)) => format!("an answer that is {} old by its Date", units::seconds(seconds)),
-        (None, None) if *is_from_cache => "an answer of unknown age".to_owned(),
+        (Some(age), _) => format!("Age: {} s", age.as_secs()),
+        (None, Some(seconds)) => format!("{} old by its Date", units::seconds(seconds)),
+        (None, None) if *is_from_cache => "age unknown".to_owned(),
         (None, None) => return None,
     };
     Some(format!(
-        "a cache gave {how_old} although the request asked it not to, and the settings may have changed since"
+        "a cache answered ({how_old}) although the request asked it not to; the settings may have changed since"
     ))
 }
 

@@ -152,7 +152,8 @@ pub fn why_unkept(cookies: &[Cookie]) -> Option<String> {
     let unkept: Vec<Cookie> = cookies.iter().filter(|cookie| cookie.is_unkept).cloned().collect();
     (!unkept.is_empty()).then(|| {
         format!(
-            "the target set the cookie {}, which is not sent: it is longer than {MAX_LENGTH} bytes, or there are more than {MAX_COOKIES}",
+            "cookies that the target set are not sent, because their Set-Cookie header is longer than {MAX_LENGTH} bytes or the job has more than \
+             {MAX_COOKIES}: {}",
             escape::start(&names(&unkept), 100)
         )
     })

@@ -140,7 +140,7 @@ fn no_job_has_more_cookies_than_a_browser_would_keep() {
     many.chunks(7).for_each(|some| take(&mut cookies, some, URL, undated(now())));
     assert_eq!((cookies.len(), cookies[1].name(), cookies[179].name()), (180, "c21", "c199"));
     let why = why_unkept(&cookies).unwrap();
-    assert!(why.contains("the cookie c0, which is not sent") && why.ends_with("or there are more than 180"), "{why}");
+    assert!(why.contains("more than 180: ") && why.contains("c0"), "{why}");
     let header = header(&for_url(&cookies, URL), &Clock::system()).unwrap();
     assert!(header.starts_with(b"c21=21; c22=22"), "{}", String::from_utf8_lossy(&header));
     assert_eq!(why_unkept(&cookies[1..]), None);

@@ -256,7 +256,7 @@ impl Figures {
             let (stage, jobs) = (escape::start(stage, LONGEST_NAME), listed(jobs));
             match word {
                 Some(word) => format!("the profile does not list the state \"{word}\" of stage {stage}: {jobs}"),
-                None => format!("the last answer with stage {stage} tells no state of it: {jobs}"),
+                None => format!("the last answer that lists stage {stage} has no state for it: {jobs}"),
             }
         }));
         doubts

@@ -79,8 +79,8 @@ pub(super) fn hidden_cache(run: &Run) -> Option<String> {
 pub(super) fn lag(run: &Run) -> Option<String> {
     let lag = units::seconds(run.status.polling.as_ref()?.lag_seconds?);
     Some(format!(
-        "answers to polls of {} went back to earlier states of their jobs, and were {lag} old or older: the target's replicas lag, or it \
-         retries jobs without counting attempts; the times from the polls allow for more than twice that",
+        "answers to polls of {} showed earlier states of their jobs than answers before them, and the oldest was at least {lag} old: the \
+         target's replicas lag, or the target retries jobs without counting attempts; the times from the polls allow for more than twice that",
         run.metadata.name
     ))
 }
@@ -113,11 +113,11 @@ pub(super) fn flagged_jobs<'a>(
             Flag::RunningStage => "reported as done by the target, although a stage is still running".to_owned(),
             Flag::ErrorText => "reported as done by the target, although the answer names an error".to_owned(),
             Flag::CookieNotKept => {
-                "the target set a cookie that polls did not send, because --cookies was not given or its file did not hold it"
-                    .to_owned()
+                "the target set a cookie that polls did not send: --cookies was not given, its file did not hold the cookie, or the cookie \
+                 exceeded a limit (16 KiB, 180 for a job)".to_owned()
             }
             Flag::CookieExpired => {
-                "not found by polls after a cookie that the target had set expired".to_owned()
+                "polls did not find these jobs after a cookie from the target had expired".to_owned()
             }
             Flag::CookieUnsaved => {
                 "not found by polls, and the target may have set a new cookie that the earlier poll-jobs did not save before it ended"
@@ -133,13 +133,13 @@ pub(super) fn flagged_jobs<'a>(
                 "queued after their submissions were answered, so the answers to polls may be about other jobs with the same ids".to_owned()
             }
             Flag::QueuedAgain => {
-                "queued again by later answers, so these may be about other jobs with the same ids".to_owned()
+                "queued again according to later answers, which may be about other jobs with the same ids".to_owned()
             }
             Flag::StagesUnknown => {
                 "the answer that tells the stages did not come or could not be read".to_owned()
             }
             Flag::VanishedStage => {
-                "ended, and the last answer does not list a stage whose end no earlier answer showed".to_owned()
+                "ended, but the last answer no longer lists a stage, and no earlier answer showed the end of that stage".to_owned()
             }
             _ => return format!("flagged {flag}: {jobs}{}", all_names(count)),
         };
@@ -183,7 +183,7 @@ pub(super) fn unread_times<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         }
     }
     let sentence = |(key, (value, jobs)): (&str, (&str, Vec<&str>))| {
-        format!("values at {key} cannot be read as times, such as \"{value}\": {}", listed(jobs))
+        format!("values at {key} cannot be times of the job and are left out, such as \"{value}\": {}", listed(jobs))
     };
     unread.into_iter().map(sentence).collect()
 }

@@ -168,7 +168,7 @@ impl JobTally {
         tally.entries.sort_unstable_by(order);
         tally.warmups.sort_unstable_by(order);
         tally.collapse(|job| job.job_id.as_deref(), ["the target gave it the id", "it had given to"]);
-        tally.collapse(|job| job.rare().next_id.as_deref(), ["its polls were led to", "is the id of"]);
+        tally.collapse(|job| job.rare().next_id.as_deref(), ["poll.next led its polls to the id", "is also that of"]);
         if subset {
             // What the whole run was asked for is not judged then.
             tally.uncertain = None;

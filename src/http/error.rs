@@ -119,7 +119,7 @@ impl Client {
     pub(super) fn own_limit(&self, cause: &io::Error) -> HttpError {
         // A thread that cannot be started has the same error, and another limit.
         let what = if cause.kind() == io::ErrorKind::WouldBlock {
-            "this host cannot open another connection now (EAGAIN): have fewer of them at a time, or more local ports"
+            "this host cannot open another connection now (EAGAIN): open fewer at a time, or widen net.ipv4.ip_local_port_range"
                 .to_owned()
         } else {
             own_limits::describe_error(cause)

@@ -82,7 +82,7 @@ fn why_no_value(at: &str, raw: &RawValue) -> Option<String> {
         b'{' => "an object",
         _ => return None,
     };
-    Some(format!("at {at} the answer has {kind}, not a value"))
+    Some(format!("the answer has {kind} at {at}, not a string, number or boolean"))
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
         {
             let ReadSettings { values, error } = health.settings_in(body);
             assert_eq!(values.into_iter().collect::<Vec<_>>(), [setting("fast", "1")], "{body}");
-            assert_eq!(error, Some(format!("at /num_parallel the answer has {kind}, not a value")));
+            assert_eq!(error, Some(format!("the answer has {kind} at /num_parallel, not a string, number or boolean")));
         }
         for unread in ["", "ok", "<html>", r#"{"num_parallel":8"#] {
             let ReadSettings { values, error } = health.settings_in(unread);

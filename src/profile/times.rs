@@ -50,7 +50,7 @@ impl Observation {
             let ServerTimes { queued_at, started_at, ended_at, .. } = times;
             let all = [("queued", queued_at), ("started", started_at), ("ended", ended_at)].into_iter();
             let future = all.filter_map(|(key, time)| Some((key, time.take_if(|time| *time > latest)?)));
-            future.map(|(key, time)| (key, format!("{time}, which is in the future"))).collect()
+            future.map(|(key, time)| (key, time.to_string())).collect()
         };
         let unread = take(&mut self.times);
         self.note_unread("poll.times", unread);

@@ -278,7 +278,7 @@ pub struct Stage {
     pub message: Option<String>,
     /// The attempt that the target counted, from 1.
     pub attempt: Option<u64>,
-    /// The last answer did not list it: this is the word of the last one that did.
+    /// True if the job's last answer did not list this stage; the fields then hold what the last answer that listed it said.
     pub unlisted: bool,
     /// The source of these times.
     pub times_from: Option<TimesFrom>,

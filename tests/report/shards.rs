@@ -83,7 +83,7 @@ fn of_two_jobs_with_one_id_the_later_one_collapsed() {
     let ran = judged(&[led(shard(0), "id-1"), led(shard(1), "id-3")].concat(), &[]);
     assert_eq!(
         ran.cause(),
-        "1 of 4 jobs did not succeed: soak-003 failed (its polls were led to build-7, which is the id of soak-001)"
+        "1 of 4 jobs did not succeed: soak-003 failed (poll.next led its polls to the id build-7, which is also that of soak-001)"
     );
     // Where the submitter saw it the other one is the one that ran.
     let marked: Vec<String> = shard(0)

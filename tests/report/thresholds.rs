@@ -337,7 +337,7 @@ fn with_two_entries(first: &str, attempts: [&str; 2], (from, to): (f64, f64)) ->
 fn each_entry_of_a_stage_counts_and_an_attempt_that_was_made_again_does_not() {
     let instances = with_two_entries("Done", ["", ""], (1.7, 2.9));
     let (verdict, seen) = found(&instances, "stage.whisper.max<1s");
-    assert_eq!((verdict, seen.as_str()), (Verdict::Failed, "1.20 s of 6 times in 3 jobs"));
+    assert_eq!((verdict, seen.as_str()), (Verdict::Failed, "1.20 s of 6 samples from 3 jobs"));
     assert_eq!(found(&instances, "stage.whisper.mean<900ms").0, Verdict::Passed, "850 ms");
     let (verdict, seen) = found(&instances, "wait.l0.max<300ms");
     assert_eq!((verdict, seen.as_str()), (Verdict::Passed, "200 ms of 3 jobs"), "from the last end on");

@@ -123,7 +123,9 @@ fn all_stages_wants_every_required_stage_of_every_job() {
         assert!(code == 3 && cause.ends_with("without whisper"), "{phase} {whisper}: {cause}");
     }
     let unlisted = r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done","unlisted":true}]}"#;
-    for (status, named) in [(unlisted, "no answer showed it"), (r#"{"phase":"Succeeded"}"#, "no answer showed it")] {
+    for (status, named) in
+        [(unlisted, "no answer showed the stage"), (r#"{"phase":"Succeeded"}"#, "no answer showed the stage")]
+    {
         let ran = judged(&with(status), &["--expect", "all-stages"]);
         assert!(ran.code == 4 && ran.cause().contains(named), "no list is no word on a stage: {}", ran.cause());
     }

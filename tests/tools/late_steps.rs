@@ -112,7 +112,7 @@ fn a_step_that_is_not_answered_costs_only_what_it_would_have_told() {
         (
             &*format!("{nice}{required}"),
             json!(["StepFailed"]),
-            json!("step cost was not made: step hangs was not answered within 700 ms"),
+            json!("step cost did not run: step hangs was not answered within 700 ms"),
         ),
     ] {
         let rig = Rig::new(&format!("{own}{before}{optional}{after}"), |request| match request.path.as_str() {
@@ -171,7 +171,10 @@ fn stages_that_the_answer_to_a_step_does_not_tell_are_unknown_and_not_missing() 
         assert!(status["message"].as_str().unwrap().contains(named), "{named}: {status}");
         assert!(ran.stderr.contains("step stages: ") && ran.stderr.contains(named), "{}", ran.stderr);
         let (code, page) = judge(&rig, &ran, "all-stages");
-        assert!(code == 4 && page.contains("whose end is unknown: j-001 (no answer showed it)"), "{named}: {page}");
+        assert!(
+            code == 4 && page.contains("whose end is unknown: j-001 (no answer showed the stage)"),
+            "{named}: {page}"
+        );
         assert!(page.contains("a step after the job's end failed (such as: step stages: "), "{page}");
     }
     let optional = PROFILE.replace("tells =", "optional = true\n    tells =");
@@ -278,7 +281,7 @@ fn what_stands_at_a_time_and_is_none_is_named_once_with_its_value() {
     tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
     let page = std::fs::read_to_string(out.join("report.md")).unwrap();
     assert!(
-        page.contains("values at poll.times.ended cannot be read as times") && page.contains("minutes ago"),
+        page.contains("values at poll.times.ended cannot be times of the job") && page.contains("minutes ago"),
         "{page}"
     );
     assert!(!page.contains("<b>"), "{page}");
@@ -318,7 +321,7 @@ fn numbers_that_are_no_times_of_today_are_named_and_those_that_say_not_yet_are_n
         let out = rig.dir.path().join("out");
         tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
         let page = std::fs::read_to_string(out.join("report.md")).unwrap();
-        assert_eq!(page.contains("cannot be read as times, such as \"46357.93\""), !unread.is_empty(), "{page}");
+        assert_eq!(page.contains("are left out, such as \"46357.93\""), !unread.is_empty(), "{page}");
         assert!(!page.contains("1970"), "{page}");
     }
 }

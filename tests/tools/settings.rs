@@ -185,7 +185,8 @@ fn a_setting_that_is_a_list_is_named_and_the_others_are_compared() {
     let ran = tool(submit_jobs::run, &argv, run.lines().next().unwrap());
     let status = ran.last("ab")["status"].clone();
     assert_eq!(status["settings"], json!({"batch": "16"}));
-    let cause = format!("GET {}/health: at /num_parallel the answer has a list, not a value", target.url());
+    let cause =
+        format!("GET {}/health: the answer has a list at /num_parallel, not a string, number or boolean", target.url());
     assert_eq!(status["settingsError"], json!(cause));
     assert!(ran.stderr.contains(&format!("not all of the target's settings are known: {cause}")), "{}", ran.stderr);
     assert!(ran.stderr.contains("labelled batch=32, but the target says that its batch is 16"), "{}", ran.stderr);

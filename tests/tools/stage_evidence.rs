@@ -116,7 +116,10 @@ fn stages_that_the_last_answers_do_not_list_are_kept_and_an_end_that_none_showed
         assert!(status["stages"][1]["startedAt"].is_string() && status["stages"][1]["endedAt"].is_null(), "{status}");
         let (code, page) = judge(&rig, &ran, "all-stages");
         assert!(code == 4 && page.contains("whose end is unknown: j-001 (pack)"), "{named}: {page}");
-        assert!(page.contains("whose end no earlier answer showed: j-001 (pack) (VanishedStage)"), "{page}");
+        assert!(
+            page.contains("no earlier answer showed the end of that stage: j-001 (pack) (VanishedStage)"),
+            "{page}"
+        );
     }
 }
 
@@ -138,14 +141,14 @@ fn stages_that_were_seen_to_end_stay_done_and_a_list_without_a_required_stage_la
     let rig = target(|_| json!({"state": "ok"}));
     let (ran, status) = follow(&rig);
     let (code, page) = judge(&rig, &ran, "all-stages");
-    assert!(code == 4 && page.contains("j-001 (no answer showed it)") && status["flags"].is_null(), "{page}");
+    assert!(code == 4 && page.contains("j-001 (no answer showed the stage)") && status["flags"].is_null(), "{page}");
 }
 
 #[test]
 fn a_stage_whose_last_state_is_unclear_or_running_has_an_unknown_end() {
     for (state, doubt) in [
         (json!("archived"), "does not list the state \"archived\" of stage load: j-001"),
-        (Value::Null, "the last answer with stage load tells no state of it: j-001"),
+        (Value::Null, "the last answer that lists stage load has no state for it: j-001"),
         (json!("busy"), "although a stage is still running: j-001 (load)"),
     ] {
         let named = state.clone();
@@ -254,7 +257,7 @@ fn entries_of_one_name_have_the_times_of_their_own_and_share_those_of_the_polls(
     });
     let (ran, status) = follow(&rig);
     let (_, page) = judge(&rig, &ran, "stage.load.max<1h");
-    assert!(!page.contains("contradict") && page.contains("of 3 times in 1 job"), "{page}");
+    assert!(!page.contains("contradict") && page.contains("of 3 samples from 1 job"), "{page}");
     let stages = status["stages"].as_array().unwrap();
     for (stage, told) in stages.iter().zip(column(&rig, "workSeconds")) {
         let work = seconds(stage, "endedAt") - seconds(stage, "startedAt");

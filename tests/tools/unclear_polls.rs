@@ -284,7 +284,7 @@ fn a_job_that_is_not_known_at_its_deadline_says_since_when() {
     assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "DeadlineExceeded"), "{status}");
     let message = text(&status, "message");
     assert!(
-        message.contains("the target has not known the id since ") && message.contains("of HTTP 404)"),
+        message.contains(" on, the target did not know the id (") && message.contains("with HTTP 404)"),
         "{message}"
     );
 }

@@ -149,7 +149,7 @@ fn a_job_that_was_queued_at_another_time_may_be_another_one() {
     const AFTER: &str = r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#;
     let (status, code, page) = queued(&[BEFORE, AFTER]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedAgain"]), 4), "{status}");
-    assert!(page.contains("queued again by later answers, so these may be about other jobs: j-001"), "{page}");
+    assert!(page.contains("queued again according to later answers, which may be about other jobs: j-001"), "{page}");
     assert!(page.contains("may be about other jobs with the same ids: j-001 (QueuedAgain)"), "{page}");
     let attempt =
         r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z","stages":[{"name":"a","state":"ok","attempt":2}]}"#;

@@ -62,9 +62,9 @@ When the target is idle:
   Each unfinished job of --earlier that has an id has ended, or the target no
   longer knows it, and every series of the profile's prometheus.idle query is 0
   in a sample scraped after the wait began (plus --lag). A request that
-  fails for a reason that may pass is repeated until --limit. await-idle does
-  not wait for an unhealthy target, which submit-jobs reports. Nor does it wait
-  for a Prometheus that it cannot query and that has shown no series yet.
+  fails for a reason that may pass is repeated until --limit. await-idle waits
+  neither for an unhealthy target (submit-jobs reports it) nor for a Prometheus
+  that it cannot query and that has shown no series yet.
 
 Examples:
   stage-fixtures | await-idle --earlier stress-runs | submit-jobs | poll-jobs

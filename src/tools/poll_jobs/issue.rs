@@ -152,7 +152,8 @@ impl Issue {
         let pointers = spelled(profile.poll_ids());
         let other = escape::start(other, 100);
         let message = format!(
-            "the answer is about another job, {other}, by {pointers}; if the id is elsewhere, or in another form, set poll.id in the profile"
+            "the answer is about another job, {other}, according to {pointers}; if this is the same job, set poll.id in the profile to the place \
+             of its id, or to [] if the answer spells the id in another form"
         );
         Self::keeping(answer, "another job's answer", Reason::OtherJob, message)
     }

@@ -53,7 +53,7 @@ pub struct Args {
     /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Sync each submission to this file before it is sent; a restart with the same file passes on the jobs that were answered
+    /// Sync each submission to this file before it is sent; a restart with the same file does not submit answered jobs again
     #[arg(long, value_name = "FILE", conflicts_with = "lines")]
     pub journal: Option<PathBuf>,
     /// Read one plain source string per line instead of records
@@ -84,10 +84,10 @@ Input:
   line. Each takes its share of --concurrency and --max-posts (10 over 4 shards:
   3, 3, 2 and 2). With --rate, the times of one schedule are dealt out in turn:
   of 4 shards, each takes every fourth time.
-  With --journal, a job that the file holds is submitted again only if it was
-  never sent, or if its answer is not known and the target and its
-  Idempotency-Key are the same. Otherwise it is passed on with its id, or as
-  Unknown. A message counts the jobs that were submitted to another target. A
+  With --journal, a job in the file that was never sent is submitted now. A job
+  whose answer is unknown is submitted again only to the same target under the
+  same Idempotency-Key. Every other job is passed on with its id, or as Unknown.
+  A message counts the jobs that were submitted to another target. A
   file of another run is refused, and so is one with other inputs or two ids
   for a job.
 
@@ -110,8 +110,9 @@ Exit codes:
   2    usage error
   4    --explain: the target did not accept the job
   65   broken lines in the input or in the file of --cookies
-  69   the health check or a step before the first submission failed; the
-       records are passed on, with the cause in the Run
+  69   the health check or a step before the first submission failed, or the
+       connection failed for three jobs in a row; the records are passed on,
+       with the cause in the Run
   74   reading or writing failed (the journal included), poll-jobs has exited,
        or a limit of this host stopped the submissions
   130  ended by Ctrl-C, 143 by SIGTERM, after passing on the records read so far";

@@ -139,7 +139,7 @@ impl PolledJob {
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
             Phase::Unknown if self.issue.as_ref().is_some_and(|issue| issue.reason == Some(Reason::InvalidRequest)) => {
                 let why = self.issue.as_ref().map_or("", |issue| &issue.message);
-                (Reason::InvalidRequest, format!("it cannot be polled: {why}; the job may run"))
+                (Reason::InvalidRequest, format!("the job cannot be polled: {why}; it may still run"))
             }
             Phase::Unknown => {
                 let loss = self.explain_loss(observation, limits);
@@ -158,7 +158,7 @@ impl PolledJob {
                 let limit = self.issue.as_ref().map_or("", |issue| issue.message.as_str());
                 (
                     Reason::OwnLimit,
-                    format!("a limit of this host kept the last poll within {deadline} from being sent: {limit}"),
+                    format!("a limit of this host prevented the last poll before the deadline ({deadline}): {limit}"),
                 )
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
@@ -170,7 +170,7 @@ impl PolledJob {
                         let age = seconds(Duration::try_from_secs_f64(self.age(since)).unwrap_or_default());
                         let answers = counted(count, "answer", "answers");
                         format!(
-                            "; the target has not known the id since {age} after its submission ({answers} of HTTP {status})"
+                            "; from {age} after the submission on, the target did not know the id ({answers} with HTTP {status})"
                         )
                     });
                     let absent = self.absent_at.map(|(_, status)| {

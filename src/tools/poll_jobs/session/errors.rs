@@ -51,7 +51,7 @@ impl PollErrors {
         let is_due = now.duration_since(self.said_at) >= QUIET;
         match issue {
             Some(issue) if issue.kind == UNSENDABLE && self.kinds.insert(issue.kind.clone()) => {
-                Some(self.say(now, Some(issue), format!("{}: it cannot be polled: {}", place(issue), issue.message)))
+                Some(self.say(now, Some(issue), format!("{}: cannot be polled: {}", place(issue), issue.message)))
             }
             Some(issue) if self.kinds.insert(issue.kind.clone()) => {
                 Some(self.say(now, Some(issue), format!("{}: {}; polling goes on", place(issue), issue.message)))

@@ -62,8 +62,8 @@ impl Ending {
             let required = if next.optional { left.find(|step| !step.optional) } else { Some(next) };
             steps.failure = required.map(|step| match unanswered {
                 Some(unanswered) if std::ptr::eq(step, next) => unanswered,
-                Some(unanswered) => format!("step {} was not made: {unanswered}", step.name),
-                None => format!("step {} was not made {why}", step.name),
+                Some(unanswered) => format!("step {} did not run: {unanswered}", step.name),
+                None => format!("step {} did not run {why}", step.name),
             });
         }
         let is_answered = steps.failure.is_none() && steps.made == profile.steps_at(self.when).count();

@@ -103,9 +103,9 @@ impl<'a> PollTarget<'a> {
     /// Says once that jobs were submitted to `theirs`.
     fn report_other(&mut self, theirs: &str, ours: &BaseUrl, console: &Console) {
         if self.overridden.insert(theirs.to_owned()) {
+            let theirs = escape::start(theirs, 200);
             console.say(&format!(
-                "jobs were submitted to {} and are polled at {}; if these are two servers, resume with the earlier --target or TARGET",
-                escape::start(theirs, 200),
+                "jobs were submitted to {theirs} and are polled at {}; if these are two servers, stop and resume with --target {theirs}",
                 ours.as_str()
             ));
         }

@@ -79,7 +79,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Finding {
             lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome)));
         } else if !unclear.is_empty() {
             let shown = unclear.iter().any(was_shown).then(|| format!("({})", listed(&unclear)));
-            unknown.push((entry.name.clone(), shown.unwrap_or_else(|| "(no answer showed it)".to_owned())));
+            unknown.push((entry.name.clone(), shown.unwrap_or_else(|| "(no answer showed the stage)".to_owned())));
         } else if let Some(torn) = torn {
             unknown.push((entry.name.clone(), format!("({torn}: one entry is done, another one failed)")));
         } else {

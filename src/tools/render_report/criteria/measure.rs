@@ -108,20 +108,32 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
             },
         });
     };
+    // A job may have several stages of one name.
+    let of_jobs = distinct(&samples.measured);
+    let is_one_each = of_jobs == measured;
     if measured < statistic.needs() {
         let (name, needs) = (statistic.name(), statistic.needs());
-        return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have")));
+        return Err(if is_one_each {
+            format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have"))
+        } else {
+            format!("{name} needs {needs} samples, and there are {measured}")
+        });
     }
     let mut text = format!("{} of ", figure.text_against(threshold.value));
-    match distinct(&samples.measured) {
-        all if all == measured => text.push_str(&jobs(all as u64)),
-        all => text = format!("{text}{measured} times in {}", jobs(all as u64)),
+    if is_one_each {
+        text.push_str(&jobs(of_jobs as u64));
+    } else {
+        text = format!("{text}{measured} samples from {}", jobs(of_jobs as u64));
     }
     if lacking > 0 {
         let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
             .map(|range| format!(", so the true value {range}"))
             .unwrap_or_default();
-        text = format!("{text}; {} no such time{range}", counted(lacking as u64, "has", "have"));
+        let lack = match is_one_each {
+            true => format!("{} no such time", counted(lacking as u64, "has", "have")),
+            false => format!("{} missing", counted(lacking as u64, "more is", "more are")),
+        };
+        text = format!("{text}; {lack}{range}");
     }
     if samples.countless {
         text = format!("{text}; it is not known how many more jobs there are");

@@ -82,7 +82,10 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     } else if let Some(back) = back {
         (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {back}"))
     } else if let Some(again) = again {
-        (Verdict::Incomplete, format!("queued again by later answers, so these may be about other jobs: {again}"))
+        (
+            Verdict::Incomplete,
+            format!("queued again according to later answers, which may be about other jobs: {again}"),
+        )
     } else if let Some(moved) = moved {
         (Verdict::Incomplete, format!("polled at a different target from the one that they were submitted to: {moved}"))
     } else {

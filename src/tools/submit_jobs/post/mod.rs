@@ -338,7 +338,7 @@ pub(super) fn not_less(status: JobStatus, attempt: &JobStatus) -> JobStatus {
     if attempt.resubmitted_at.is_none() || !matches!(status.phase, Phase::Staged | Phase::Rejected) {
         return status;
     }
-    let now = status.message.map(|message| format!("; the second attempt: {message}")).unwrap_or_default();
+    let now = status.message.map(|message| format!("; the second submission: {message}")).unwrap_or_default();
     JobStatus {
         phase: Phase::Unknown,
         reason: Some(Reason::AnswerLost),

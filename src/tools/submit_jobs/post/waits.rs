@@ -47,7 +47,7 @@ impl Waits {
         if began.elapsed() >= self.deadline {
             let deadline = units::whole(self.deadline);
             self.given_up.get_or_init(|| {
-                format!("{what}; this limit of this host, not of the target, lasted for {deadline} (--deadline), so nothing more is submitted")
+                format!("{what}; this host (not the target) was at this limit for {deadline} (--deadline), so nothing more is submitted")
             });
         }
         self.given_up().is_none() && !self.stop.wait(OWN_LIMIT_WAIT)
