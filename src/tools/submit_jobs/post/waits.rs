@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(short.send("POST x", || limit(false)).unwrap_err(), "POST x: no port");
         assert_eq!(short.limit(), Some("POST x: no port"));
         assert!(
-            short.given_up().unwrap().ends_with("lasted for 1 s (--deadline), so nothing more is submitted"),
+            short.given_up().unwrap().ends_with("at this limit for 1 s (--deadline), so nothing more is submitted"),
             "{short:?}"
         );
         assert!(!short.past_limit("y", Instant::now()), "whatever else waits ends with it");
