@@ -5,7 +5,8 @@
 
 use super::contradictions::{Contradictions, ServerTime};
 use super::distribution::Measured;
-use super::stage_times::{Lifetime, ROUNDING, ServerInstant, narrowest, not_negative, seconds_apart};
+use super::server_instants::ServerInstants;
+use super::stage_times::{ROUNDING, narrowest, not_negative};
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 
@@ -41,9 +42,11 @@ impl JobTimes {
         };
         // Only these two ends were seen; a job that was given up has none.
         let ended = matches!(status.phase, Phase::Succeeded | Phase::Failed);
-        let server = server_instants(job);
+        let mut server = ServerInstants::of(job);
+        let end_seen = if ended { end_seen(job) } else { None };
+        times.contradictions = server.leave_out_wrong(job, end_seen, offset);
         if ended {
-            times.find_end(job, &server, offset);
+            times.find_end(end_seen, &server, offset);
         }
         // Of two submissions with one idempotency key the second may have been the first to arrive.
         let begun = status.due_at.map(TimeInterval::exact).or(status.submitted_at.map(|at| {
@@ -62,63 +65,29 @@ impl JobTimes {
             times.end_to_end = None;
         }
         times.end_to_end = times.end_to_end.map(not_negative);
-        times.find_parts(job, &server, offset, ended);
+        times.find_parts(job, &server, offset);
         times.keep_parts_within_whole(server.start);
         times
     }
 
-    fn find_end(&mut self, job: &Job, server: &ServerInstants, offset: Option<ClockOffset>) {
-        let status = &job.status;
-        let earliest = status.not_ended_at.or(status.submitted_at).or(status.accepted_at);
-        let by_polls = status.ended_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
+    fn find_end(&mut self, end_seen: Option<TimeInterval>, server: &ServerInstants, offset: Option<ClockOffset>) {
         let by_server = server.ended.zip(offset).map(|(time, offset)| time.at(offset));
-        self.end = match (by_polls, by_server) {
-            (Some(polls), Some(server)) => match server.intersection(polls) {
-                Some(both) if both.width() < polls.width() => Some(both),
-                Some(_) => Some(polls),
-                None => {
-                    self.contradictions.note(ServerTime::Ended, server.seconds_apart(polls));
-                    Some(polls)
-                }
-            },
-            (polls, server) => polls.or(server),
+        let narrower = |polls: TimeInterval| {
+            let both = by_server.and_then(|server| server.intersection(polls));
+            both.filter(|both| both.width() < polls.width()).unwrap_or(polls)
         };
+        self.end = end_seen.map(narrower).or(by_server);
     }
 
-    fn find_parts(&mut self, job: &Job, server: &ServerInstants, offset: Option<ClockOffset>, ended: bool) {
+    fn find_parts(&mut self, job: &Job, server: &ServerInstants, offset: Option<ClockOffset>) {
         let status = &job.status;
         let seen = start_seen(job);
-        let end = server.ended.filter(|_| ended && self.contradictions.seconds(ServerTime::Ended).is_none());
-        let told_run = server.started.zip(end).map(|(started, end)| end.since(started));
-        // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
-        let retried = status.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1));
-        let start_seen = server.start_seen.filter(|_| !retried);
-        let seen_run = start_seen.zip(self.end).map(|(started, end)| end.after(started));
+        let told_run = server.started.zip(server.ended).map(|(started, end)| end.since(started));
         let told_wait = server.started.zip(server.queued).map(|(started, queued)| started.since(queued));
-        let longest_wait = Lifetime::of(job).map(|lifetime| lifetime.longest_wait(start_seen));
-        // One of the two is wrong, and which of them is not known.
-        let excess = told_wait.zip(longest_wait).map(|(told, most)| told.low - most);
-        let excess = excess.filter(|seconds| *seconds > ROUNDING);
-        let apart = excess.or(seconds_apart(told_run, seen_run));
-        let started = server.started.and_then(|time| {
-            let at = apart.map_or_else(|| time.held(offset, Lifetime::of(job), start_seen), Err);
-            Some((time, self.contradictions.unless(server.start, at)?))
-        });
-        // Before it is queued, a job cannot start.
-        let before_start = Lifetime::of(job).map(|Lifetime { begin, end }| {
-            let started = [start_seen, started.and_then(|(_, at)| at)].into_iter().flatten().map(|at| at.high).min();
-            Lifetime { begin, end: started.map_or(end, |started| end.min(started.max(begin))) }
-        });
-        let queued = server.queued.and_then(|time| {
-            let after_start =
-                started.map(|(started, _)| -started.since(time).high).filter(|seconds| *seconds > ROUNDING);
-            let at = excess.or(after_start).map_or_else(|| time.held(offset, before_start, None), Err);
-            Some((time, self.contradictions.unless(ServerTime::Queued, at)?))
-        });
-        if let Some((_, at)) = started {
-            let told = told_wait.filter(|_| queued.is_some());
-            let queued_at = queued.map_or(TimeInterval::arrival(status), |(_, at)| at);
-            self.queue = narrowest(told, at.zip(queued_at).map(|(started, queued)| started.after(queued)));
+        if server.started.is_some() {
+            let at = server.started_at(job, offset);
+            let queued_at = server.queued.map_or(TimeInterval::arrival(status), |_| server.queued_at(job, offset));
+            self.queue = narrowest(told_wait, at.zip(queued_at).map(|(started, queued)| started.after(queued)));
             self.run = narrowest(told_run, at.zip(self.end).map(|(started, end)| end.after(started)));
         }
         if self.queue.is_none() {
@@ -147,44 +116,10 @@ impl JobTimes {
     }
 }
 
-/// The server's times of a job; a start that it does not tell is that of the first stage.
-struct ServerInstants {
-    queued: Option<ServerInstant>,
-    started: Option<ServerInstant>,
-    ended: Option<ServerInstant>,
-    /// Says which of the server's times `started` is.
-    start: ServerTime,
-    /// The start of the same thing as the polls saw it.
-    start_seen: Option<TimeInterval>,
-}
-
-fn server_instants(job: &Job) -> ServerInstants {
-    let times = job.status.server_times.unwrap_or_default();
-    let instant = |time: Option<Timestamp>, resolution: Option<f64>| {
-        time.map(|time| ServerInstant { time, resolution: resolution.unwrap_or_default() })
-    };
-    let told = |stage: &&Stage| stage.server_times().started_at;
-    let first = job.status.stages.iter().filter(|stage| told(stage).is_some()).min_by_key(told);
-    let by_stage = first.and_then(|stage| instant(told(&stage), stage.resolution_seconds));
-    let started = instant(times.started_at, times.resolution_seconds);
-    // Work may begin before the answer to the submission has arrived.
-    let begin = job.status.submitted_at.or(job.status.accepted_at);
-    ServerInstants {
-        queued: instant(times.queued_at, times.resolution_seconds),
-        start: if started.is_none() && by_stage.is_some() {
-            ServerTime::FirstStageStarted
-        } else {
-            ServerTime::Started
-        },
-        started: started.or(by_stage),
-        ended: instant(times.ended_at, times.resolution_seconds),
-        start_seen: match started {
-            Some(_) => between(job.status.not_started_at.or(begin), job.status.started_at),
-            None => first
-                .and_then(Stage::sightings)
-                .and_then(|seen| between(seen.not_started_at.or(begin), seen.started_at)),
-        },
-    }
+/// The polls between which the job ended.
+fn end_seen(job: &Job) -> Option<TimeInterval> {
+    let status = &job.status;
+    TimeInterval::seen(status.not_ended_at.or(status.submitted_at).or(status.accepted_at), status.ended_at)
 }
 
 /// The polls between which the job started: the first of its stages, or else the job itself by its status.
@@ -193,13 +128,8 @@ fn start_seen(job: &Job) -> Option<TimeInterval> {
     let sightings = status.stages.iter().filter_map(Stage::sightings);
     let first = sightings.filter(|seen| seen.started_at.is_some()).min_by_key(|seen| seen.started_at);
     let begin = status.submitted_at.or(status.accepted_at);
-    let by_stage = first.and_then(|seen| between(seen.not_started_at.or(begin), seen.started_at));
-    by_stage.or_else(|| between(status.not_started_at.or(begin), status.started_at))
-}
-
-/// A start that polls saw at `seen`, and not yet at `earliest`.
-fn between(earliest: Option<Timestamp>, seen: Option<Timestamp>) -> Option<TimeInterval> {
-    seen.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen))
+    let by_stage = first.and_then(|seen| TimeInterval::seen(seen.not_started_at.or(begin), seen.started_at));
+    by_stage.or_else(|| TimeInterval::seen(status.not_started_at.or(begin), status.started_at))
 }
 
 fn difference(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
@@ -349,6 +279,33 @@ mod tests {
             assert!(!wrong.contradictions.is_empty());
             near(wrong.queue, 2.1, 1.9, 2.2);
         }
+    }
+
+    #[test]
+    fn a_wrong_queueing_time_is_not_charged_to_a_start_that_agrees_with_the_polls() {
+        let known = Some((300.0, 0.05));
+        let times = |offset: Option<(f64, f64)>, queued: &str, started: &str, ended: &str| {
+            let at = |key: &str, minute: &str| format!(r#""{key}":"2026-01-01T00:{minute}Z""#);
+            let times = [at("queuedAt", queued), at("startedAt", started), at("endedAt", ended)].join(",");
+            journey(&format!(r#"{{{POLLED},{SEEN},"serverTimes":{{{times}}}}}"#), offset)
+        };
+        let wrong = |times: &JobTimes| {
+            ServerTime::ALL.into_iter().filter(|time| times.contradictions.seconds(*time).is_some()).collect::<Vec<_>>()
+        };
+        use ServerTime::{Ended, Queued, Started};
+        // Whether clocks are compared or not, one time is wrong and the two others agree.
+        for offset in [known, Some((300.0, 200.0)), None] {
+            let early = times(offset, "00:00.05", "05:02.1", "05:09.5");
+            assert_eq!(wrong(&early), [Queued], "{offset:?}");
+            near(early.run, 7.4, 7.4, 7.4);
+            assert_eq!(wrong(&times(offset, "05:00.05", "01:02.1", "05:09.5")), [Started], "{offset:?}");
+            assert_eq!(wrong(&times(offset, "05:00.05", "05:02.1", "09:09.5")), [Ended], "{offset:?}");
+        }
+        // All three are apart: nothing tells which one is right.
+        assert_eq!(wrong(&times(None, "00:00.05", "03:02.1", "07:09.5")), [Queued, Started, Ended]);
+        let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:00:00Z","startedAt":"2026-01-01T00:05:02.1Z"}"#;
+        let told = |offset| journey(&format!("{{{POLLED},{SEEN},{times}}}"), offset);
+        assert_eq!((wrong(&told(known)), wrong(&told(None))), (vec![Queued], vec![Queued, Started]));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod requests;
 pub mod resumed;
 pub mod run_plan;
 pub mod samples;
+mod server_instants;
 pub mod shards;
 pub mod stage_sources;
 pub mod stage_times;
@@ -231,6 +232,15 @@ impl Figures {
             Some(format!(
                 "the server's times of stage {name} (poll.stages.times) contradict what the harness saw by up to {seconds}, so the times \
                  from the polls are used: {jobs}"
+            ))
+        }));
+        doubts.extend(self.stages.iter().filter_map(|stage| {
+            let jobs = any_listed(&stage.queued_contradicted)?;
+            let (name, seconds) =
+                (escape::start(&stage.name, LONGEST_NAME), units::seconds(stage.queued_contradicted_seconds));
+            Some(format!(
+                "the server's queueing times of stage {name} (poll.stages.times.queued) contradict what the harness saw by up to \
+                 {seconds}, and are not used: {jobs}"
             ))
         }));
         doubts

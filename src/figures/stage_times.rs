@@ -26,6 +26,8 @@ pub struct StageTimes {
     pub backwards: bool,
     /// The seconds by which the server's times contradict the polls; zero if they do not.
     contradicted: f32,
+    /// The same for the queueing time alone.
+    queued_contradicted: f32,
 }
 
 /// The part of the harness's time in which everything that a server tells of a job must lie.
@@ -186,6 +188,11 @@ impl StageTimes {
         Some(self.contradicted).filter(|seconds| *seconds > 0.0)
     }
 
+    /// The seconds by which, at least, the server's queueing time contradicts the polls; it was left out.
+    pub fn queued_contradicted(&self) -> Option<f32> {
+        Some(self.queued_contradicted).filter(|seconds| *seconds > 0.0)
+    }
+
     /// Computes the times of `stage` of `job`, in a pipeline of `stages`, with the target's clock `offset` from the harness's.
     pub fn compute(job: &Job, stage: &Stage, stages: &[StageSpec], offset: Option<ClockOffset>) -> Self {
         let instants = Instants::read(job, stage, offset);
@@ -256,7 +263,8 @@ impl StageTimes {
         let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
             (Err(seconds), _) | (_, Some(seconds)) => {
-                self.contradicted = in_little_memory(seconds);
+                // The start and the end agree with the polls.
+                self.queued_contradicted = in_little_memory(seconds);
                 return None;
             }
         };
@@ -383,6 +391,20 @@ mod tests {
         assert!((wait.seconds - 0.025).abs() < 1e-6 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
         let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
         assert!(beyond.wait().is_none() && beyond.backwards && beyond.work().is_some());
+    }
+
+    #[test]
+    fn a_wrong_queueing_time_leaves_the_start_and_the_end_of_its_stage() {
+        let queued = server("a", "10", "12").replace(r#""startedAt""#, r#""queuedAt":"2025-12-31T00:00:00Z","startedAt""#);
+        let job = format!(
+            r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:00Z","endedAt":"2026-01-01T00:00:09Z","stages":[{queued}]}}}}"#
+        );
+        let job: Job = serde_json::from_str(&job).unwrap();
+        let plan = plan(Some(ClockOffset { seconds: 8.0, bound_seconds: 0.25 }));
+        let found = StageTimes::compute(&job, &job.status.stages[0], &plan.stages, plan.offset);
+        assert!(found.queued_contradicted().is_some() && found.contradicted().is_none(), "{found:?}");
+        assert!((exact(found.work()) - 2.0).abs() < 1e-9);
+        assert_eq!(found.wait(), Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
     }
 
     #[test]

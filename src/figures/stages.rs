@@ -28,6 +28,10 @@ pub struct StageFigures {
     pub contradicted: Vec<String>,
     /// By how many seconds they do at most.
     pub contradicted_seconds: f64,
+    /// Jobs whose queueing times alone contradict the polls.
+    pub queued_contradicted: Vec<String>,
+    /// By how many seconds they do at most.
+    pub queued_contradicted_seconds: f64,
     /// Largest number of times that jobs can have been in it, by what is known of them.
     pub entered_at_most: u64,
 }
@@ -81,6 +85,10 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
             if let Some(seconds) = times.contradicted() {
                 note(&mut figures.contradicted);
                 figures.contradicted_seconds = figures.contradicted_seconds.max(seconds.into());
+            }
+            if let Some(seconds) = times.queued_contradicted() {
+                note(&mut figures.queued_contradicted);
+                figures.queued_contradicted_seconds = figures.queued_contradicted_seconds.max(seconds.into());
             }
         }
     }

@@ -29,6 +29,11 @@ impl TimeInterval {
         Self { at: seen, low: not_before.min(seen), high: seen }
     }
 
+    /// A start or an end that polls saw at `seen`, and not yet at `earliest`.
+    pub fn seen(earliest: Option<Timestamp>, seen: Option<Timestamp>) -> Option<Self> {
+        seen.map(|seen| Self::between_polls(earliest.unwrap_or(seen), seen))
+    }
+
     /// The time at which the target took a job: after its submission was sent and before that was answered. Work may begin,
     /// and even end, before a slow answer arrives.
     pub fn arrival(status: &JobStatus) -> Option<Self> {
