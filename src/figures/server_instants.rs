@@ -114,12 +114,9 @@ impl ServerInstants {
     }
 
     /// The times that are wrong by the durations between them, with the seconds by which those are.
-    fn wrong_by_durations(
-        &self,
-        lifetime: Option<Lifetime>,
-        end_seen: Option<TimeInterval>,
-    ) -> Vec<(ServerTime, f64)> {
-        let told = |from: Option<ServerInstant>, to: Option<ServerInstant>| from.zip(to).map(|(from, to)| to.since(from));
+    fn wrong_by_durations(&self, lifetime: Option<Lifetime>, end_seen: Option<TimeInterval>) -> Vec<(ServerTime, f64)> {
+        let told =
+            |from: Option<ServerInstant>, to: Option<ServerInstant>| from.zip(to).map(|(from, to)| to.since(from));
         let by_more_than_rounding = |seconds: &f64| *seconds > ROUNDING;
         let excess = |told: Option<Measured>, most: Option<f64>| {
             told.zip(most).map(|(told, most)| told.low - most).filter(by_more_than_rounding)

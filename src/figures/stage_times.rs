@@ -395,7 +395,8 @@ mod tests {
 
     #[test]
     fn a_wrong_queueing_time_leaves_the_start_and_the_end_of_its_stage() {
-        let queued = server("a", "10", "12").replace(r#""startedAt""#, r#""queuedAt":"2025-12-31T00:00:00Z","startedAt""#);
+        let queued =
+            server("a", "10", "12").replace(r#""startedAt""#, r#""queuedAt":"2025-12-31T00:00:00Z","startedAt""#);
         let job = format!(
             r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:00Z","endedAt":"2026-01-01T00:00:09Z","stages":[{queued}]}}}}"#
         );
