@@ -249,3 +249,39 @@ rm shards/shard-0/submissions.ndjson; merge-shards shards | render-report --out 
     let redacted = shell.read("with/report.redacted.html");
     assert!(redacted.contains("Evicted") && !redacted.contains("node|a") && !redacted.contains("memory"), "{redacted}");
 }
+
+#[test]
+fn a_submission_that_the_journal_took_back_was_not_made_whatever_arrived_first() {
+    let shell = Shell::new(&[]);
+    let job = |name: &str, phase: &str, second: u32| {
+        json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": {"name": name, "run": "r"},
+            "spec": {"source": format!("/{name}")},
+            "status": {"phase": phase, "observedAt": format!("2026-01-01T00:00:{second:02}Z")}})
+        .to_string()
+    };
+    // The second of b's attempts and the only one of d were not taken back.
+    let journal = [
+        job("a", "Submitting", 1),
+        job("b", "Submitting", 1),
+        job("c", "Submitting", 1),
+        job("a", "Staged", 2),
+        job("b", "Submitting", 3),
+        job("b", "Staged", 4),
+        job("c", "Staged", 4),
+        job("c", "Submitting", 5),
+        job("d", "Submitting", 6),
+        job("c", "Staged", 7),
+    ];
+    fs::create_dir_all(shell.path("shards/shard-0")).unwrap();
+    fs::write(shell.path("shards/shard-0/submissions.ndjson"), journal.join("\n") + "\n").unwrap();
+    let done = shell.run("merge-shards shards | render-report --out report > /dev/null");
+    let phases = |name: &str| {
+        let jobs = shell.json("report/jobs.json")["items"].as_array().unwrap().clone();
+        let job = jobs
+            .into_iter()
+            .find(|job| job["metadata"]["name"] == name)
+            .unwrap_or_else(|| panic!("{name}: {}", done.stderr));
+        job["status"]["phase"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(["a", "b", "c", "d"].map(phases), ["Staged", "Submitting", "Staged", "Submitting"]);
+}

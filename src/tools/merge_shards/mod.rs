@@ -5,15 +5,16 @@
 mod pods;
 mod scan;
 mod verify;
+mod withdrawn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::ndjson::{BadLines, Read, Reader, Writer};
-use crate::record::{Kind, Metadata, Record, Shard, ShardStream, ShardStreamSpec, StreamResult};
+use crate::record::{Key, Kind, Metadata, Record, Shard, ShardStream, ShardStreamSpec, StreamResult};
 use crate::scenario::RECORDS;
 use scan::Scan;
 use verify::Collected;
@@ -161,16 +162,16 @@ impl Merge<'_> {
         }
         let (collected, needed) = verify::verify(file.as_ref(), &logs, journal.is_some(), pods);
         for path in needed {
-            self.copy(path)?;
+            self.copy(path, &HashSet::new())?;
         }
         if let Some(journal) = journal.filter(|_| collected.status.result != StreamResult::Whole) {
-            self.copy(&journal)?;
+            self.copy(&journal, &withdrawn::read(&journal)?)?;
         }
         Ok(collected)
     }
 
-    /// Writes the records of the file at `path`.
-    fn copy(&mut self, path: &Path) -> Result<(), Failure> {
+    /// Writes the records of the file at `path`, without the submissions of the jobs `withdrawn` that were begun.
+    fn copy(&mut self, path: &Path, withdrawn: &HashSet<Key>) -> Result<(), Failure> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| Failure::io(&name, &error))?;
         for read in Reader::named(BufReader::with_capacity(64 * 1024, file), &name) {
@@ -179,7 +180,8 @@ impl Merge<'_> {
             if matches!(read, Read::Foreign(_)) {
                 continue;
             }
-            if let Some(line) = self.bad_lines.take(read, &self.console) {
+            let line = self.bad_lines.take(read, &self.console);
+            if let Some(line) = line.filter(|line| !withdrawn::is_withdrawn(line, withdrawn)) {
                 Writer::new(self.out).line(&line)?;
             }
         }
