@@ -65,7 +65,13 @@ impl ObservedStages {
             let is_clear = held.kept.iter().all(|entry| entry.phase != StagePhase::Unnamed);
             held.told_at = told_at.filter(|_| is_clear);
             // Entries of one name share their times, but an entry has only those of what it has come to.
-            let seen = stage.sightings().unwrap_or_default();
+            let mut seen = stage.sightings().unwrap_or_default();
+            if stage.times_from == Some(TimesFrom::Polls) {
+                // Such a bound may come from absence, and the record does not say so: it counts as that.
+                held.unlisted_at = held.unlisted_at.max(seen.not_started_at);
+                seen.not_ended_at = seen.not_ended_at.filter(|at| Some(*at) > seen.not_started_at);
+                seen.not_started_at = None;
+            }
             if seen.started_at.is_some() {
                 (held.sightings.not_started_at, held.sightings.started_at) = (seen.not_started_at, seen.started_at);
             }
@@ -322,6 +328,24 @@ mod tests {
         told.times.started_at = Some(at(1));
         let told = &stages.to_stages(&[told], None)[0];
         assert_eq!((told.started_at, told.seen.unwrap().not_started_at), (Some(at(1)), None), "{told:?}");
+    }
+
+    #[test]
+    fn absence_from_a_list_stays_no_evidence_against_the_server_after_a_resumption() {
+        let mut stages = ObservedStages::default();
+        stages.record(&[seen("l1", StagePhase::Running)], Some(at(1)), at(1));
+        let last = [seen("l1", StagePhase::Done), seen("l2", StagePhase::Done)];
+        stages.record(&last, Some(at(2)), at(3));
+        let kept = stages.to_stages(&last, None);
+        assert_eq!((kept[1].not_started_at, kept[1].not_ended_at), (Some(at(1)), Some(at(1))));
+        let resumed = ObservedStages::resumed(&kept, Some(at(2)));
+        assert_eq!(resumed.to_stages(&last, None), kept, "by the polls alone it counts as before");
+        let mut told = last[1].clone();
+        (told.times.started_at, told.times.ended_at) = (Some(at(0)), Some(at(1)));
+        let told = resumed.to_stages(&[told], None).remove(0);
+        let sightings = told.seen.unwrap();
+        assert_eq!((sightings.not_started_at, sightings.not_ended_at), (None, None), "{sightings:?}");
+        assert_eq!((sightings.started_at, sightings.ended_at), (Some(at(3)), Some(at(3))));
     }
 
     #[test]
