@@ -10,7 +10,7 @@ use crate::units;
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhealthy {
-    /// `TargetAbsent` without a connection, `OwnLimit` if this host has run out of something, else `TargetUnhealthy`.
+    /// `TargetAbsent` without a connection, `OwnLimit` if this host has run out of something or forbids the connection, else `TargetUnhealthy`.
     pub reason: Reason,
     /// The target answered with a status from 400 to 499: it refused the request.
     pub is_refusal: bool,
@@ -93,12 +93,14 @@ fn judge(
             })
         }
         Err(error) => {
-            let reason = match error {
-                HttpError::NotConnected(_) => Reason::TargetAbsent,
-                HttpError::OwnLimit { .. } => Reason::OwnLimit,
-                _ => Reason::TargetUnhealthy,
+            let forbidden = "; a route or a firewall of this host forbids the connection";
+            let (reason, hint) = match error {
+                HttpError::NotConnected { is_forbidden: true, .. } => (Reason::OwnLimit, forbidden),
+                HttpError::NotConnected { .. } => (Reason::TargetAbsent, ""),
+                HttpError::OwnLimit { .. } => (Reason::OwnLimit, ""),
+                _ => (Reason::TargetUnhealthy, ""),
             };
-            Err(Unhealthy { reason, is_refusal: false, message: format!("GET {url}: {error}") })
+            Err(Unhealthy { reason, is_refusal: false, message: format!("GET {url}: {error}{hint}") })
         }
     }
 }
@@ -133,7 +135,15 @@ mod tests {
         };
         let own = unhealthy(HttpError::OwnLimit { what: "no local port is free".to_owned(), was_sent: false });
         assert_eq!((own.reason, own.message.contains("; ")), (Reason::OwnLimit, false), "no hint: {}", own.message);
-        let absent = unhealthy(HttpError::NotConnected("connection refused".to_owned()));
+        let what = "Permission denied (os error 13)".to_owned();
+        let forbidden = unhealthy(HttpError::NotConnected { what, is_forbidden: true });
+        assert_eq!(forbidden.reason, Reason::OwnLimit);
+        assert!(
+            forbidden.message.ends_with("(os error 13); a route or a firewall of this host forbids the connection"),
+            "{}",
+            forbidden.message
+        );
+        let absent = unhealthy(HttpError::NotConnected { what: "connection refused".to_owned(), is_forbidden: false });
         assert_eq!((absent.reason, absent.message.contains("; ")), (Reason::TargetAbsent, true), "{}", absent.message);
     }
 }

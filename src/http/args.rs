@@ -255,7 +255,7 @@ mod tests {
         let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
         let error =
             client.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
-        assert_eq!(error, HttpError::NotConnected("connection refused".to_owned()));
+        assert_eq!(error, HttpError::NotConnected { what: "connection refused".to_owned(), is_forbidden: false });
     }
 
     /// Credentials for which requests waited this long.

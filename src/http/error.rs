@@ -20,7 +20,12 @@ pub(super) const CLOSED: &str = "the connection was closed";
 #[derive(Clone, Debug, PartialEq)]
 pub enum HttpError {
     /// No connection was made: the server has seen nothing.
-    NotConnected(String),
+    NotConnected {
+        /// The reason.
+        what: String,
+        /// A route or a firewall of this host forbids it, which says nothing about the server.
+        is_forbidden: bool,
+    },
     /// The request may have arrived, and no answer came.
     NoAnswer(String),
     /// An answer began whose head cannot be read, or is not whole.
@@ -64,7 +69,7 @@ impl HttpError {
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotConnected(what)
+            Self::NotConnected { what, .. }
             | Self::OwnLimit { what, .. }
             | Self::NoAnswer(what)
             | Self::Unreadable { what, .. }
@@ -95,7 +100,7 @@ impl Client {
                     || self.exchange.is_unconnected()
                     || !self.exchange.was_sent() && is_about_connecting(error) =>
             {
-                HttpError::NotConnected(what)
+                HttpError::NotConnected { what, is_forbidden: is_forbidden(error) }
             }
             _ => match self.exchange.part_of_head() {
                 Some(came) => {
@@ -223,6 +228,11 @@ fn tls_error(error: &ureq::Error) -> Option<&Error> {
     }
 }
 
+/// Returns true for an error (EACCES, EPERM) by which a host refuses to send what one of its own processes asks it to.
+fn is_forbidden(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::PermissionDenied && cause.raw_os_error().is_some())
+}
+
 /// Returns true for an error that says, before anything was sent, that there is no address or no TLS. A reset or an early end does
 /// not: the server may have read what came before it.
 fn is_about_connecting(error: &ureq::Error) -> bool {
@@ -274,12 +284,16 @@ mod tests {
         // A route or a firewall of this host may forbid the connection (EACCES, EPERM), or lead nowhere (EINVAL).
         for code in [111, 113, 101, 13, 1, 22, 100] {
             let [before, after] = before_and_after(|| io::Error::from_raw_os_error(code).into());
-            assert!(matches!(before, HttpError::NotConnected(_)), "{code}: {before:?}");
+            let by_this_host = [13, 1].contains(&code);
+            assert!(
+                matches!(before, HttpError::NotConnected { is_forbidden, .. } if is_forbidden == by_this_host),
+                "{code}: {before:?}"
+            );
             assert!(matches!(after, HttpError::NoAnswer(_)), "{code}: {after:?}");
         }
         let alert = |alert: AlertDescription| {
             before_and_after(|| io::Error::other(rustls::Error::AlertReceived(alert)).into())
-                .map(|error| matches!(error, HttpError::NotConnected(_)))
+                .map(|error| matches!(error, HttpError::NotConnected { .. }))
         };
         assert_eq!(alert(AlertDescription::BadRecordMac), [true, false]);
         assert_eq!(alert(AlertDescription::CertificateRequired), [true, true], "TLS 1.3 tells it after the request");

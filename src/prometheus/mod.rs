@@ -169,7 +169,7 @@ impl Server {
                     Some(wait) => wait,
                     None => return Err(refusal(answer)),
                 },
-                Err(HttpError::NotConnected(_) | HttpError::NoAnswer(_)) if repeats => BACKOFF,
+                Err(HttpError::NotConnected { .. } | HttpError::NoAnswer(_)) if repeats => BACKOFF,
                 Err(error) => return Err(silence(self.method.as_str(), &url, &error)),
             };
             // A signal ends the wait, and the last attempt is made at once.

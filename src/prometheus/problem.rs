@@ -51,7 +51,7 @@ impl Problem {
 /// The problem of a request to `url` that was not answered.
 pub(super) fn silence(method: &str, url: &str, error: &HttpError) -> Problem {
     let (reason, hint) = match error {
-        HttpError::NotConnected(_) => (Reason::Unreachable, "; is Prometheus up, and is --prometheus its address?"),
+        HttpError::NotConnected { .. } => (Reason::Unreachable, "; is Prometheus up, and is --prometheus its address?"),
         HttpError::NoAnswer(_) => (Reason::NoAnswer, "; a longer --timeout may help"),
         HttpError::Truncated { .. } | HttpError::Unreadable { broke_off: true, .. } => (Reason::AnswerCut, ""),
         HttpError::Unreadable { .. } => (Reason::NotPrometheus, "; is --prometheus the address of a Prometheus?"),

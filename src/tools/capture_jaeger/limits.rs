@@ -31,7 +31,7 @@ impl RequestError {
     /// The reason of a request that was not answered.
     pub(super) fn reason_of(error: &HttpError) -> Reason {
         match error {
-            HttpError::NotConnected(_) => Reason::Unreachable,
+            HttpError::NotConnected { .. } => Reason::Unreachable,
             HttpError::OwnLimit { .. } => Reason::OwnLimit,
             _ => Reason::NoAnswer,
         }
@@ -120,7 +120,7 @@ mod tests {
     fn a_limit_of_this_host_is_not_the_servers_silence() {
         let reasons = [
             HttpError::OwnLimit { what: "too many open files".to_owned(), was_sent: false },
-            HttpError::NotConnected("connection refused".to_owned()),
+            HttpError::NotConnected { what: "connection refused".to_owned(), is_forbidden: false },
             HttpError::NoAnswer("closed".to_owned()),
         ]
         .map(|error| RequestError::reason_of(&error));

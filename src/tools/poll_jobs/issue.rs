@@ -58,7 +58,7 @@ impl Issue {
     pub(super) fn from_error(error: &HttpError) -> Self {
         let message = error.to_string();
         match error {
-            HttpError::NotConnected(_) => Self::failure(NO_CONNECTION, None, message, None),
+            HttpError::NotConnected { .. } => Self::failure(NO_CONNECTION, None, message, None),
             // The target has no part in it.
             HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
@@ -212,6 +212,9 @@ mod tests {
         let own = Issue::from_error(&HttpError::OwnLimit { what: "no local port is free".to_owned(), was_sent: true });
         assert_eq!((own.kind.as_str(), own.is_failure, own.reason), (OWN_LIMIT, false, None));
         assert_eq!(own.message, "no local port is free");
-        assert!(Issue::from_error(&HttpError::NotConnected("connection refused".to_owned())).is_failure);
+        assert!(
+            Issue::from_error(&HttpError::NotConnected { what: "connection refused".to_owned(), is_forbidden: false })
+                .is_failure
+        );
     }
 }

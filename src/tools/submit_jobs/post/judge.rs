@@ -148,7 +148,7 @@ fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobSta
         HttpError::OwnLimit { what, .. } => {
             (Phase::Unknown, Reason::OwnLimit, format!("{what} (a limit of this host); the job may run"))
         }
-        HttpError::NotConnected(what) => {
+        HttpError::NotConnected { what, .. } => {
             (Phase::Rejected, Reason::NotConnected, format!("{what}, {} times", BACKOFF.len() + 1))
         }
         HttpError::NoCredentials(none) => {

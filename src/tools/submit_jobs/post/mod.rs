@@ -294,7 +294,7 @@ impl Post {
                 token_wait += clock.now().since(began);
                 continue;
             }
-            let again = matches!(outcome, Err(HttpError::NotConnected(_))) && !waits.is_stopped();
+            let again = matches!(outcome, Err(HttpError::NotConnected { .. })) && !waits.is_stopped();
             if let (true, Some(wait)) = (again, backoff.next()) {
                 std::thread::sleep(wait);
                 continue;
