@@ -21,6 +21,7 @@ mod journal;
 mod lag;
 mod late_steps;
 mod list_absence;
+mod list_stages;
 mod lists;
 mod moved_target;
 mod odd_answers;
