@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::record::{ClockAnchor, ClockOffset, Timestamp};
 use crate::statistics::Bounds;
+use crate::units;
 
 /// A clock that does not step. Copies of it agree, and so do all that adopted the same anchor on the same boot.
 #[derive(Clone, Debug)]
@@ -197,9 +198,9 @@ impl OffsetBounds {
             ));
         }
         if let Some(Dates { count, first: Some(date), .. }) = self.far {
-            let (answers, date) = (if count == 1 { "answer" } else { "answers" }, date.date());
+            let (answers, date) = (units::counted(count, "answer", "answers"), date.date());
             return Some(format!(
-                "its Date header says {date} or the like in {count} {answers}, more than a day from the others: not used"
+                "its Date header says {date} or the like in {answers}, more than a day from the others: not used"
             ));
         }
         let date = self.impossible?;

@@ -213,6 +213,11 @@ fn rounded_seconds(value: f64, more: usize) -> (String, f64) {
     }
 }
 
+/// `1 message`, `3 messages`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Doubts about the harness itself: it met a limit of its host, or was too slow for the load that it was to make.
 
 use super::distribution::Distribution;
-use super::{counted, listed};
+use super::listed;
 use crate::record::{JournalCost, Run};
 use crate::units;
 
@@ -49,7 +49,7 @@ fn slow_journal(run: &Run) -> Option<String> {
             run.metadata.name,
             units::seconds(sync_seconds),
             units::seconds(window_seconds),
-            counted(syncs, "sync", "syncs"),
+            units::counted(syncs, "sync", "syncs"),
             units::seconds(sync_seconds / syncs.max(1) as f64)
         )
     })
@@ -62,7 +62,7 @@ pub(super) fn of_lost_poller<'a>(run: &Run, open: impl Iterator<Item = &'a str>)
     if open.is_empty() || !run.awaits_last_words_of("poll-jobs") {
         return None;
     }
-    let jobs = counted(open.len() as u64, "job is", "jobs are");
+    let jobs = units::counted(open.len() as u64, "job is", "jobs are");
     Some(format!(
         "poll-jobs was killed or crashed, or its last records are missing: {jobs} without an end: {}",
         listed(&open)
@@ -75,7 +75,7 @@ pub(super) fn of_lost_records<'a>(run: &Run, missing: impl Iterator<Item = &'a s
     if missing.is_empty() || run.status.aborted.is_some() {
         return None;
     }
-    let jobs = counted(missing.len() as u64, "job has", "jobs have");
+    let jobs = units::counted(missing.len() as u64, "job has", "jobs have");
     Some(format!(
         "{jobs} no record: a tool of the pipe, such as stage-fixtures or await-idle, was killed or crashed, or records were lost: {}",
         listed(&missing)

@@ -114,11 +114,6 @@ impl StageFacts {
     pub fn is_running(&self) -> bool {
         self.phase == StagePhase::Running && !self.unlisted
     }
-
-    /// Returns true if it may have ended unseen before its job did, which ended in `phase`.
-    pub fn may_have_ended(&self, phase: Phase) -> bool {
-        self.phase.may_have_ended(self.unlisted, phase == Phase::Succeeded)
-    }
 }
 
 impl RareFacts {
@@ -189,12 +184,7 @@ impl JobFacts {
 
     /// The names of the stages that the last answer did not list, and whose ends no answer showed.
     pub fn vanished_stages(&self) -> Vec<&str> {
-        let may_have_ended = |stage: &&StageFacts| stage.may_have_ended(self.phase);
-        self.stages
-            .iter()
-            .filter(|stage| stage.unlisted)
-            .filter(may_have_ended)
-            .map(|stage| stage.name.as_str())
-            .collect()
+        let has_vanished = |stage: &&StageFacts| stage.phase.has_vanished(stage.unlisted, self.phase);
+        self.stages.iter().filter(has_vanished).map(|stage| stage.name.as_str()).collect()
     }
 }

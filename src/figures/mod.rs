@@ -328,12 +328,7 @@ fn statistics(of: &Distribution) -> impl Iterator<Item = (Statistic, Measured)> 
 
 /// `1 job`, `12 jobs`.
 pub fn jobs(count: u64) -> String {
-    counted(count, "job", "jobs")
-}
-
-/// `1 message`, `3 messages`.
-pub fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    units::counted(count, "job", "jobs")
 }
 
 /// The first few of `names`, and how many more there are: `a, b, c, d, e and 7 more`.

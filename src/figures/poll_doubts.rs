@@ -6,7 +6,7 @@ use itertools::Itertools;
 
 use super::job_facts::JobFacts;
 use super::requests::Requests;
-use super::{LISTED, any_listed, counted, in_groups, listed};
+use super::{LISTED, any_listed, in_groups, listed};
 use crate::escape;
 use crate::record::{Cancel, Flag, Phase, Run};
 use crate::units;
@@ -41,7 +41,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 pub(super) fn unnamed_stage_words(run: &Run) -> Option<String> {
     let count = run.status.polling.as_ref()?.failures.get("unnamed stage word")?;
     let name = &run.metadata.name;
-    let answers = counted(*count, "answer", "answers");
+    let answers = units::counted(*count, "answer", "answers");
     Some(format!(
         "in {answers} to polls of {name}, the state of a stage is a word that the profile does not list: add it under [poll.stages.words]"
     ))
@@ -50,7 +50,7 @@ pub(super) fn unnamed_stage_words(run: &Run) -> Option<String> {
 /// The doubt about answers to polls of `run` that asked for a longer wait than the deadline left.
 pub(super) fn long_pauses(run: &Run) -> Option<String> {
     let count = run.status.polling.as_ref()?.failures.get("Retry-After beyond the deadline")?;
-    let answers = counted(*count, "answer", "answers");
+    let answers = units::counted(*count, "answer", "answers");
     Some(format!(
         "in {answers} to polls of {}, Retry-After asked for a longer wait than the deadline left, so these jobs were not polled again before \
          the deadline: set a longer --deadline",

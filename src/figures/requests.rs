@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use itertools::Itertools;
 
-use super::counted;
 use super::distribution::{Distribution, Statistic};
 use super::names::{self, Durations, NamedFigures};
 use super::tally::JobTally;
 use crate::record::{AnswerTimes, Polling};
+use crate::units;
 
 /// The requests of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,7 +56,7 @@ impl Precision {
         (ends > 0).then(|| {
             format!(
                 "{missed} of {} ({share:.1} %) missed the goal of --precision: they are known less precisely than within {} % of the job's age.",
-                counted(ends, "end", "ends"),
+                units::counted(ends, "end", "ends"),
                 goal * 100.0
             )
         })
@@ -131,7 +131,7 @@ impl Requests {
 
     /// The outcomes of the polls: `1286 usable answers; HTTP 500: 30`.
     pub fn poll_answers(polling: &Polling) -> String {
-        let usable = counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
+        let usable = units::counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
         let kinds = Self::poll_failures(polling);
         if kinds.is_empty() { usable } else { format!("{usable}; {}", kinds.join(", ")) }
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools;
 
+use super::listed;
 use super::outcome::Outcome;
 use super::tally::JobTally;
-use super::{counted, listed};
 use crate::record::{Job, Key, Kind, Phase, Record, Timestamp};
+use crate::units;
 
 /// The jobs of a stream that were given up at some time, whatever became of them.
 #[derive(Clone, Debug, Default)]
@@ -71,9 +72,9 @@ impl Resumed {
             0 => "no job is recorded as given up before".to_owned(),
             _ => format!(
                 "{} been given up before ({}), {} ended since",
-                counted(count, "job had", "jobs had"),
+                units::counted(count, "job had", "jobs had"),
                 self.given_up.iter().map(|(outcome, count)| format!("{count} {outcome}")).join(", "),
-                counted(self.ended, "has", "have")
+                units::counted(self.ended, "has", "have")
             ),
         };
         format!("{often}, at {}: {before}", listed(&self.at))

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::clock_skew::{self, common_offset};
-use super::counted;
 use super::host_clocks::HostClocks;
 use super::offset::AllowedOffsets;
 use super::streams::Streams;
@@ -80,10 +79,11 @@ impl RunPlan {
             let clock_skew_seconds = clock_skew::between_hosts(&runs, streams);
             let (mut clock_moved_seconds, mut tick_seconds, mut host_clocks) = (None, None, None);
             if has_all_runs && clock_skew_seconds.is_finite() {
+                let lags = lags(&runs);
                 let each_of_run = |take: &mut dyn FnMut(&mut Job)| {
                     for_each_job(&mut |mut job| {
                         if job.metadata.run == run {
-                            if lags(&runs) {
+                            if lags {
                                 job.status.forget_sightings_before();
                             }
                             take(&mut job);
@@ -174,7 +174,7 @@ impl RunPlan {
         }
         let HostClocks { jobs, contradiction, difference, .. } = self.host_clocks?;
         let (contradiction, difference) = (units::seconds(contradiction), units::seconds(difference));
-        let jobs = counted(jobs as u64, "job", "jobs");
+        let jobs = units::counted(jobs as u64, "job", "jobs");
         Some(format!(
             "the server's times of {of} come from several clocks, or are noted before answers show them: those of {jobs} contradict \
              the polls, the other jobs' times, or the Date headers, by up to {contradiction}; the errors of all times allow for {difference}"

@@ -320,6 +320,6 @@ mod tests {
         let client = args.client_factory(Connections::Fresh).unwrap().client();
         let error = client.send(&Method::POST, &url, &[], None, &Clock::system()).unwrap_err();
         closing.join().unwrap();
-        assert!(matches!(error, HttpError::NotConnected(_)), "the server has seen no request: {error:?}");
+        assert!(matches!(error, HttpError::NotConnected { .. }), "the server has seen no request: {error:?}");
     }
 }

@@ -374,6 +374,12 @@ impl StagePhase {
             Self::Waiting | Self::Failed => unlisted && has_succeeded,
         }
     }
+
+    /// Returns true if the last answer about the job, which ended in `phase`, did not list the stage (`unlisted`), and no earlier one
+    /// showed its end.
+    pub fn has_vanished(self, unlisted: bool, phase: Phase) -> bool {
+        unlisted && self.may_have_ended(true, phase == Phase::Succeeded)
+    }
 }
 
 /// The last known phase of a job.

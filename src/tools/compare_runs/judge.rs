@@ -6,7 +6,7 @@ use super::legs::{LegGroup, labels_where};
 use super::{LEVEL, leg_doubts, truncate};
 use crate::cli::Failure;
 use crate::clock::micro;
-use crate::figures::{any_listed, counted, listed};
+use crate::figures::{any_listed, listed};
 use crate::record::{Against, Better, Cell, Claim, Difference, Row, TenPercent, Test, Unit, Verdict};
 use crate::statistics::{Bounded, Bounds, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
 use crate::units;
@@ -55,7 +55,7 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
     let legs = || reference.legs.iter().chain(&other.legs);
     if reference.legs.len().min(other.legs.len()) < LEAST_LEGS {
         let legs = |group: &LegGroup| {
-            format!("{} of {}", counted(group.legs.len() as u64, "leg", "legs"), truncate(&group.name))
+            format!("{} of {}", units::counted(group.legs.len() as u64, "leg", "legs"), truncate(&group.name))
         };
         reasons.push(format!(
             "{} and {}: it takes {LEAST_LEGS} of each, interleaved, to tell a difference from chance",

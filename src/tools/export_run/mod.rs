@@ -35,10 +35,10 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
-use crate::figures::counted;
 use crate::figures::tables::ColumnType;
 use crate::http::{BaseUrl, Connections};
 use crate::record::Timestamp;
+use crate::units;
 pub use args::{Args, Format};
 use openmetrics::Exposition;
 use otlp::{Destination, Requests};
@@ -83,7 +83,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             })?;
             let sent = requests.finish()?;
             if let Some(to) = &args.to {
-                export.console.say(&format!("sent {} to {to}", counted(sent, "span", "spans")));
+                export.console.say(&format!("sent {} to {to}", units::counted(sent, "span", "spans")));
             }
         }
         Format::Grafana | Format::Vmui | Format::Links | Format::Summary => {

@@ -8,9 +8,9 @@ use super::sink::Out;
 use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
 use crate::digest;
-use crate::figures::counted;
 use crate::http::{BaseUrl, Body, Client, Method};
 use crate::record::raw;
+use crate::units;
 
 /// Number of spans, and of bytes, from which on a request is complete.
 const SPANS: usize = 512;
@@ -95,7 +95,7 @@ impl<'a> Requests<'a> {
             Destination::Endpoint { client, url, stop } => post(client, url, request, stop).map_err(|cause| {
                 Failure::unreachable(format!(
                     "--to: POST {url}: {cause}; {} had been sent before",
-                    counted(self.sent, "span", "spans")
+                    units::counted(self.sent, "span", "spans")
                 ))
             })?,
         }

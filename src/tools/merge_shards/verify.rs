@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::scan::{Part, Scan, Start};
-use crate::figures::counted;
 use crate::record::{Attempt, Pod, ShardStreamStatus, StreamResult, Way};
+use crate::units;
 
 /// What arrived of one shard.
 #[derive(Default)]
@@ -143,7 +143,7 @@ fn missing_lines(attempt: &Attempt) -> Option<u64> {
 /// The missing proof as a sentence; none if every attempt is proven.
 fn missing<'a>(attempts: &[Attempt], mut scans: impl Iterator<Item = &'a Scan>) -> Option<String> {
     let sentences = attempts.iter().filter(|attempt| attempt.proven_by.is_none()).map(|attempt| {
-        let (lines, source) = (counted(attempt.lines, "line", "lines"), &attempt.source);
+        let (lines, source) = (units::counted(attempt.lines, "line", "lines"), &attempt.source);
         match (attempt.expected_lines, missing_lines(attempt)) {
             (Some(expected), Some(1..)) => format!("{} of {expected} lines arrived in {source}", attempt.lines),
             (Some(_), _) => format!("{lines} arrived in {source}, but their SHA-256 is not the one in its End record"),

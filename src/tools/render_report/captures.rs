@@ -6,9 +6,10 @@ use itertools::Itertools;
 
 use crate::figures::job_facts::JobFacts;
 use crate::figures::tally::JobTally;
-use crate::figures::{counted, in_groups, listed};
+use crate::figures::{in_groups, listed};
 use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Reason, Role, Run, Series, Timestamp, Traces, Window};
 pub(super) use crate::scenario::is_inside;
+use crate::units;
 
 /// Shortcomings of the captures, a sentence each; the files that exist; and requests with their answers, a row each.
 #[derive(Debug, Default)]
@@ -192,7 +193,7 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     for (ids, names) in in_groups(missing) {
         let Some(first) = ids.first() else { continue };
         if !captures.doubts.iter().any(|doubt| doubt.contains(first)) {
-            let what = counted(ids.len() as u64, "trace of a job is", "traces of jobs are");
+            let what = units::counted(ids.len() as u64, "trace of a job is", "traces of jobs are");
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }

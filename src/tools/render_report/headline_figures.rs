@@ -12,7 +12,7 @@ use crate::figures::distribution::Statistic;
 use crate::figures::load::Load;
 use crate::figures::outcome::{counts_text, unsuccessful};
 use crate::figures::tally::{self, JobEntry};
-use crate::figures::{Figures, any_listed, counted, jobs, listed};
+use crate::figures::{Figures, any_listed, jobs, listed};
 use crate::record::{Criterion, Report, Verdict};
 use crate::statistics::Bounds;
 use crate::units;
@@ -65,7 +65,7 @@ fn window_figures(captures: &Captures) -> Vec<(&'static str, String)> {
     );
     let whole = captures.rows.iter().filter(|row| row.result == RowResult::Ok).count();
     let of = |kind| captures.rows.iter().filter(|row| row.kind == kind).count();
-    let services = counted(of(CaptureKind::Traces) as u64, "service", "services");
+    let services = units::counted(of(CaptureKind::Traces) as u64, "service", "services");
     let asked = format!("{} series, traces of {services}, logs of {}", of(CaptureKind::Series), of(CaptureKind::Logs));
     vec![("Window", window), ("Captures", format!("{whole} of {} are complete: {asked}", captures.rows.len()))]
 }
@@ -160,7 +160,10 @@ fn throughput(load: &Load, limits: &Limits) -> String {
     match load.open {
         0 => text,
         open => {
-            format!("{text}; {} not seen to end, so the rate may be as low as 0", counted(open, "job was", "jobs were"))
+            format!(
+                "{text}; {} not seen to end, so the rate may be as low as 0",
+                units::counted(open, "job was", "jobs were")
+            )
         }
     }
 }

@@ -6,7 +6,6 @@ use super::{FollowedUp, Limits, Moved, PolledJob};
 use crate::clock::micro;
 use crate::cookies;
 use crate::escape;
-use crate::figures::counted;
 use crate::profile::{Document, Observation, Profile, StageReading, StatusReading};
 use crate::record::{
     ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, StagePhase, Timestamp,
@@ -168,7 +167,7 @@ impl PolledJob {
                     let unknown = self.unknown_since.map(|since| {
                         let (count, status) = self.unknown_answers;
                         let age = seconds(Duration::try_from_secs_f64(self.age(since)).unwrap_or_default());
-                        let answers = counted(count, "answer", "answers");
+                        let answers = units::counted(count, "answer", "answers");
                         format!(
                             "; from {age} after the submission on, the target did not know the id ({answers} with HTTP {status})"
                         )
@@ -296,8 +295,7 @@ impl PolledJob {
         let is_gone = status.phase == Phase::Succeeded && self.state != Some(StagePhase::Done);
         flags.extend(is_gone.then_some(Flag::GoneIsDone));
         let has_verdict = matches!(status.phase, Phase::Succeeded | Phase::Failed);
-        let has_vanished =
-            |stage: &Stage| stage.unlisted && stage.phase.may_have_ended(true, status.phase == Phase::Succeeded);
+        let has_vanished = |stage: &Stage| stage.phase.has_vanished(stage.unlisted, status.phase);
         if has_verdict && observation.lacks_stages {
             flags.push(Flag::StagesUnknown);
         } else if has_verdict && status.stages.iter().any(has_vanished) {

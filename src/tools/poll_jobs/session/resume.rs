@@ -6,9 +6,10 @@ use std::path::Path;
 use super::super::job::PolledJob;
 use super::Session;
 use crate::cli::Failure;
-use crate::figures::{counted, listed};
+use crate::figures::listed;
 use crate::journal::read_journal;
 use crate::record::{AnswerTimes, Fold, Job, Kind, Polling, Record, RunStatus};
+use crate::units;
 
 /// The observations that a job takes from its target: those of another target may be about another job.
 const TOLD_BY_TARGET: [&str; 10] = [
@@ -80,7 +81,7 @@ impl Session<'_, '_> {
             self.output.console.say(&format!(
                 "--journal {}: {} of other runs than the records on stdin ({}): ignored",
                 path.display(),
-                counted(other.len() as u64, "job", "jobs"),
+                units::counted(other.len() as u64, "job", "jobs"),
                 listed(others)
             ));
         }

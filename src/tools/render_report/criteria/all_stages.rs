@@ -5,8 +5,9 @@ use super::{Evidence, Finding};
 use crate::figures::job_facts::StageFacts;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
-use crate::figures::{any_listed, counted, jobs, listed};
+use crate::figures::{any_listed, jobs, listed};
 use crate::record::{Flag, StagePhase, Verdict};
+use crate::units;
 
 /// What is known of a required stage of a job that ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Finding {
         (unknown.len(), "has a stage whose end is unknown", "have a stage whose end is unknown"),
     ] {
         if count > 0 {
-            actual = format!("{actual}, {}", counted(count as u64, one, many));
+            actual = format!("{actual}, {}", units::counted(count as u64, one, many));
         }
     }
     let have = of(open.len(), asked, "has", "have");

@@ -10,7 +10,7 @@ use crate::figures::job_facts::StageFacts;
 use crate::figures::outcome::Outcome;
 use crate::figures::samples::Samples;
 use crate::figures::tally::JobEntry;
-use crate::figures::{Figures, any_listed, counted, jobs};
+use crate::figures::{Figures, any_listed, jobs};
 use crate::quantity;
 use crate::record::{Role, StagePhase, Verdict};
 use crate::statistics::Bounds;
@@ -114,7 +114,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     if measured < statistic.needs() {
         let (name, needs) = (statistic.name(), statistic.needs());
         return Err(if is_one_each {
-            format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have"))
+            format!("{name} needs {needs} jobs, and {} one", units::counted(measured as u64, "has", "have"))
         } else {
             format!("{name} needs {needs} samples, and there are {measured}")
         });
@@ -130,8 +130,8 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
             .map(|range| format!(", so the true value {range}"))
             .unwrap_or_default();
         let lack = match is_one_each {
-            true => format!("{} no such time", counted(lacking as u64, "has", "have")),
-            false => format!("{} missing", counted(lacking as u64, "more is", "more are")),
+            true => format!("{} no such time", units::counted(lacking as u64, "has", "have")),
+            false => format!("{} missing", units::counted(lacking as u64, "more is", "more are")),
         };
         text = format!("{text}; {lack}{range}");
     }

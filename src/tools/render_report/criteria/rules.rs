@@ -12,9 +12,10 @@ use super::{Evidence, Finding, all_stages};
 use crate::escape;
 use crate::figures::outcome::{Outcome, unsuccessful};
 use crate::figures::tally::{JobEntry, JobTally};
-use crate::figures::{any_listed, counted, jobs, listed};
+use crate::figures::{any_listed, jobs, listed};
 use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
+use crate::units;
 
 /// The criterion by which a run is judged by default.
 pub(in super::super) const DEFAULT: &str = "all-done";
@@ -228,7 +229,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
             id.is_some_and(|id| ids.contains(id))
         };
         let jobs = evidence.figures.tally.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
-        let counted = counted(count as u64, "exception", "exceptions");
+        let counted = units::counted(count as u64, "exception", "exceptions");
         return Finding {
             verdict: Verdict::Failed,
             actual: format!("{counted}{left_out}"),

@@ -10,12 +10,13 @@ use super::super::run_dir;
 use super::ramp::{Level, Ramp};
 use super::{Contents, INDEX, Part, charts, tables};
 use crate::escape::start;
-use crate::figures::{any_listed, counted, listed};
+use crate::figures::{any_listed, listed};
 use crate::html::components::{self, Card};
 use crate::html::shell::{Document, Section};
 use crate::markup::{Content, Format, Inline, capitalize};
 use crate::record::{Run, Verdict};
 use crate::scenario::Scenario;
+use crate::units;
 use crate::units::decimal;
 
 /// The file that keeps the state of the sources at the start of the run.
@@ -193,7 +194,7 @@ fn scenario_card(scenario: &Scenario) -> Card {
         report
             .map(|report| report.status.doubts.len() as u64)
             .filter(|doubts| *doubts > 0)
-            .map(|doubts| counted(doubts, "doubt", "doubts")),
+            .map(|doubts| units::counted(doubts, "doubt", "doubts")),
     ];
     let detail = parts.into_iter().flatten().join("; ");
     let detail = if detail.is_empty() { scenario.cause() } else { detail };

@@ -7,7 +7,7 @@ use itertools::Itertools;
 use super::{LISTED, LISTED_IN_HTML, more_in};
 use crate::figures::outcome::counts_text;
 use crate::figures::shards::ShardFigures;
-use crate::figures::{Figures, any_listed, counted, listed};
+use crate::figures::{Figures, any_listed, listed};
 use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{Pod, Role};
 use crate::tools::render_report::observed::Observed;
@@ -95,7 +95,7 @@ fn starts(figures: &Figures) -> String {
     };
     format!(
         "The first submissions of the {} lie within {spread}: {clocks}. A start lag is by the shard's own clock.",
-        counted(begun().count() as u64, "shard", "shards")
+        units::counted(begun().count() as u64, "shard", "shards")
     )
 }
 
