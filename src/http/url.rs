@@ -93,11 +93,15 @@ pub fn redirection(location: Option<&str>) -> String {
 /// `body` of a redirect to `location`, which it may repeat, without the secrets in that.
 pub fn redirect_body<'b>(body: &'b str, location: Option<&str>) -> Cow<'b, str> {
     let Some(location) = location else { return Cow::Borrowed(body) };
-    let (in_html, struck) = (location.replace('&', "&amp;"), without_secrets(location));
-    if struck == location || !body.contains(location) && !body.contains(&in_html) {
+    let struck = without_secrets(location);
+    // As it is, in HTML, and in JSON as some servers escape it.
+    let spellings = [("&", "&"), ("&", "&amp;"), ("&", "\\u0026"), ("/", "\\/")];
+    let spellings = spellings.map(|(plain, escaped)| location.replace(plain, escaped));
+    let mut told = spellings.iter().filter(|spelling| struck != location && body.contains(*spelling)).peekable();
+    if told.peek().is_none() {
         return Cow::Borrowed(body);
     }
-    Cow::Owned(body.replace(&in_html, &struck).replace(location, &struck))
+    Cow::Owned(told.fold(body.to_owned(), |body, spelling| body.replace(spelling, &struck)))
 }
 
 /// Compiles a pattern that is part of this program.
@@ -159,6 +163,8 @@ mod tests {
         let body = |body: &'static str| redirect_body(body, Some("/in?a=1&t=T0K")).into_owned();
         assert_eq!(body("to /in?a=1&t=T0K!"), "to /in?a=…&t=…!");
         assert_eq!(body("<a href=\"/in?a=1&amp;t=T0K\">"), "<a href=\"/in?a=…&t=…\">");
+        assert_eq!(body(r#"{"to":"/in?a=1\u0026t=T0K"}"#), r#"{"to":"/in?a=…&t=…"}"#);
+        assert_eq!(redirect_body(r"to http:\/\/h\/?T0K", Some("http://h/?T0K")), "to http://h/?…");
         assert_eq!(redirect_body("/x is not /x?", Some("/x")), "/x is not /x?");
     }
 
