@@ -436,7 +436,7 @@ fn what_a_node_sets_that_does_not_have_the_job_makes_up_for_no_cookie_that_has_e
         "{status}"
     );
     assert_eq!(status["flags"], json!(["CookieExpired"]), "{status}");
-    assert_doubted(&ran, "that the target had set expired: line-001");
+    assert_doubted(&ran, "after a cookie from the target had expired: line-001");
     // A job that is not known although all was sent that it should be is lost.
     let forgetful =
         balancer(|polls, _| with_cookie(if polls == 0 { 200 } else { 404 }, &format!("s={polls}"), RUNNING));

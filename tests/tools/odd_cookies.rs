@@ -86,7 +86,7 @@ fn polls_that_are_too_long_to_be_sent_end_their_job_at_once() {
     let (_, ran, status) = follow(&target(large(0..6).collect(), more), &[]);
     assert_eq!((text(&status, "phase"), text(&status, "reason")), ("Unknown", "InvalidRequest"), "{status}");
     let why = "cannot be polled: cookie has 80054 bytes, and at most 49152 can be sent";
-    assert_eq!(text(&status, "message"), format!("{why}; the job may run"));
+    assert_eq!(text(&status, "message"), format!("the job {why}; it may still run"));
     assert_eq!(ran.stderr.matches(why).count(), 1, "{}", ran.stderr);
 }
 

@@ -135,8 +135,8 @@ fn an_answer_of_a_cache_confirms_no_setting() {
     let http_date = |ago: i64| (Utc::now() - TimeDelta::seconds(ago)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let caches = |ago: i64| {
         [
-            (vec![("Age", "45".to_owned()), ("X-Cache", "Hit from edge".to_owned())], "an answer with an Age of 45 s"),
-            (vec![("CF-Cache-Status", "HIT".to_owned())], "an answer of unknown age"),
+            (vec![("Age", "45".to_owned()), ("X-Cache", "Hit from edge".to_owned())], "(Age: 45 s)"),
+            (vec![("CF-Cache-Status", "HIT".to_owned())], "(age unknown)"),
             (vec![("Date", http_date(ago))], " old by its Date"),
         ]
     };

@@ -129,9 +129,10 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
             .map(|range| format!(", so the true value {range}"))
             .unwrap_or_default();
-        let lack = match is_one_each {
-            true => format!("{} no such time", units::counted(lacking as u64, "has", "have")),
-            false => format!("{} missing", units::counted(lacking as u64, "more is", "more are")),
+        let lack = if is_one_each {
+            format!("{} no such time", units::counted(lacking as u64, "has", "have"))
+        } else {
+            format!("{} missing", units::counted(lacking as u64, "more is", "more are"))
         };
         text = format!("{text}; {lack}{range}");
     }
