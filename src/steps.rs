@@ -252,3 +252,28 @@ fn server_of(url: &str) -> String {
     let rest = &url[end..];
     format!("{}{}/…", &url[..end], &rest[..rest.find(['/', '?']).unwrap_or(rest.len())])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_kept_an_answer_away_leaves_a_step_that_may_have_run_and_is_not_made_again() {
+        let limit = |was_sent| HttpError::OwnLimit { what: "no port".to_owned(), was_sent };
+        let past_limit = |_: &str, _: Instant| true;
+        let patience = Patience::OwnLimits(&past_limit);
+        for (was_sent, is_safe, expected) in [
+            (true, false, OwnLimit::MayHaveRun),
+            (true, true, OwnLimit::NotSent),
+            (false, false, OwnLimit::NotSent),
+            (false, true, OwnLimit::NotSent),
+        ] {
+            let failed = failed_to_answer("POST x", &limit(was_sent), is_safe);
+            assert_eq!(failed.own_limit, Some(expected), "{was_sent} {is_safe}");
+            let is_made_again = patience.wait(&failed, Instant::now(), Duration::ZERO);
+            assert_eq!(is_made_again, expected == OwnLimit::NotSent, "{was_sent} {is_safe}");
+        }
+        let other = failed_to_answer("POST x", &HttpError::NoAnswer("x".to_owned()), false);
+        assert_eq!(other.own_limit, None);
+    }
+}
