@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 /// The shared modules, lowest layer first. A module imports only modules of lower layers. The tools stand above all
 /// layers, and a tool never imports another.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &[
         "digest",
         "escape",
@@ -26,7 +26,8 @@ const LAYERS: [&[&str]; 8] = [
         "workers",
     ],
     &["html", "record", "secrets"],
-    &["cli", "clock", "markup", "page", "units"],
+    &["units"],
+    &["cli", "clock", "markup", "page"],
     &["cookies", "input", "journal", "ndjson", "quantity", "slots", "stored_jobs"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
