@@ -283,6 +283,8 @@ mod tests {
 
     #[test]
     fn a_wrong_queueing_time_is_not_charged_to_a_start_that_agrees_with_the_polls() {
+        use ServerTime::{Ended, Queued, Started};
+
         let known = Some((300.0, 0.05));
         let times = |offset: Option<(f64, f64)>, queued: &str, started: &str, ended: &str| {
             let at = |key: &str, minute: &str| format!(r#""{key}":"2026-01-01T00:{minute}Z""#);
@@ -292,7 +294,6 @@ mod tests {
         let wrong = |times: &JobTimes| {
             ServerTime::ALL.into_iter().filter(|time| times.contradictions.seconds(*time).is_some()).collect::<Vec<_>>()
         };
-        use ServerTime::{Ended, Queued, Started};
         // Whether clocks are compared or not, one time is wrong and the two others agree.
         for offset in [known, Some((300.0, 200.0)), None] {
             let early = times(offset, "00:00.05", "05:02.1", "05:09.5");
