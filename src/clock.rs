@@ -198,13 +198,11 @@ impl OffsetBounds {
             ));
         }
         if let Some(Dates { count, first: Some(date), .. }) = self.far {
-            let (answers, date) = (units::counted(count, "answer", "answers"), date.date());
-            return Some(format!(
-                "its Date header says {date} or the like in {answers}, more than a day from the others: not used"
-            ));
+            let (answers, date) = (units::counted(count, "answer has", "answers have"), date.date());
+            return Some(format!("{answers} a Date more than a day from the others, such as {date}: not used"));
         }
         let date = self.impossible?;
-        Some(format!("its Date header says {}, which is not a plausible date: not used", date.date()))
+        Some(format!("a Date header says {}, which is not a plausible date: not used", date.date()))
     }
 
     /// The offset and how far it may be wrong; none if no answer carried a date.
