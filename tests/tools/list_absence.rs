@@ -208,3 +208,26 @@ fn a_job_that_no_list_showed_is_not_called_lost_if_one_may_have_skipped_it_or_no
     // Nobody knows any more what the lists before showed.
     assert_eq!(status(&others.poll(&["c"], &["--lost-after", "0s", "--resume"]), "c")["phase"], "Unknown");
 }
+
+#[test]
+fn lists_that_lack_a_job_are_counted_unless_absence_ends_it() {
+    let counted = |poll: &str, shown: usize| {
+        let passes = AtomicUsize::new(0);
+        let rig = Rig::new(poll, "path = \"/jobs\"\nat = [\"\"]\n", move |_| {
+            let pass = passes.fetch_add(1, SeqCst);
+            let mut jobs = vec![("x", "running")];
+            jobs.extend(if pass == shown || pass > 3 { Some(("a", "running")) } else { None });
+            jobs.extend((pass > 4).then_some(("a", "done")));
+            Reply::json(page(&jobs[jobs.len() - 1..]).to_string())
+        });
+        let ran = rig.poll(&["a"], &[]);
+        assert_eq!(status(&ran, "a")["phase"], "Succeeded");
+        ran.last("r1")["status"]["polling"]["failures"].clone()
+    };
+    assert_eq!(counted("", 4), json!({"not in the list before the first sight of the job": 4}));
+    assert_eq!(
+        counted("", 1),
+        json!({"not in the list before the first sight of the job": 1, "not in the list after the first sight of the job": 2})
+    );
+    assert_eq!(counted("gone = \"done\"", 0), Value::Null, "absence is how it ends");
+}

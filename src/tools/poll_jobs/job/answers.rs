@@ -100,14 +100,20 @@ impl PolledJob {
 
     /// Records that a whole list lacks it, whose last page was asked for at `began` and came by `received`. An answer that was
     /// asked for this job alone counts at once, a list that may have skipped it never, and any other only after another one. A
-    /// list that never showed anything (not `is_telling`) does not show that the job is lost.
+    /// list that never showed anything (not `is_telling`) does not show that the job is lost. Counts it in `failures`, unless absence is
+    /// how a job ends.
     pub(in crate::tools::poll_jobs) fn miss(
         &mut self,
         (absence, is_telling): (Absence, bool),
         (began, received): (Timestamp, Timestamp),
         profile: &Profile,
         limits: Limits,
+        failures: &mut BTreeMap<String, u64>,
     ) -> NextStep {
+        let ends_it = self.state_at.is_some() && profile.poll.gone == Gone::Done;
+        if !ends_it {
+            *failures.entry(format!("not in the list {} the first sight of the job", self.when())).or_default() += 1;
+        }
         self.received_at = Some(received);
         self.issue = Some(Issue::missing(absence));
         self.queueing.was_away |= absence != Absence::Unproven;
@@ -118,7 +124,6 @@ impl PolledJob {
         }
         let since = *self.unknown_since.get_or_insert(began);
         let missed_since = *self.missed_since.get_or_insert(began);
-        let ends_it = self.state_at.is_some() && profile.poll.gone == Gone::Done;
         if (absence == Absence::Proven || ends_it) && began.since(missed_since) < MISSED_FOR {
             return self.go_on(received, limits, None);
         }
@@ -127,6 +132,11 @@ impl PolledJob {
         }
         // Lists are asked for without cookies, whatever the submissions set.
         self.be_unknown(true, (since, began), received, None, profile, limits)
+    }
+
+    /// Says whether an answer comes before or after the first one that showed the job.
+    fn when(&self) -> &'static str {
+        if self.seen_at.is_none() { "before" } else { "after" }
     }
 
     /// Records that the request which should have told of it brought nothing.
@@ -223,7 +233,7 @@ impl PolledJob {
                 if ends_it {
                     return self.be_absent(&absent, (sent, received), not_before, limits);
                 }
-                let when = if self.seen_at.is_none() { "before" } else { "after" };
+                let when = self.when();
                 *failures.entry(format!("HTTP {} {when} the first sight of the job", absent.status)).or_default() += 1;
                 return self.be_unknown(is_proof, (since, sent), received, not_before, profile, limits);
             }

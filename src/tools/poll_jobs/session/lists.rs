@@ -281,7 +281,8 @@ impl Session<'_, '_> {
         for Missing { number, absence, is_telling } in missing {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             if !self.target.profile.polls_each() {
-                let next = job.miss((absence, is_telling), times, &self.target.profile, limits);
+                let failures = &mut self.output.counts.polling.failures;
+                let next = job.miss((absence, is_telling), times, &self.target.profile, limits, failures);
                 if absence == Absence::Proven
                     && let NextStep::End(Phase::Succeeded | Phase::Lost | Phase::Unknown) = next
                 {
