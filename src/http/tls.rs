@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -10,7 +11,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as SystemVerifier;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter, time,
 };
 
 use super::certificate::Refusal;
@@ -81,8 +82,8 @@ impl TlsConnector {
         let config = LazyLock::force(&self.config).clone()?;
         let mut connection = ClientConnection::new(config, name)?;
         let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        socket.set_timeout(details.timeout);
-        let (request, shaken) = CertificateRequest::during(|| connection.complete_io(&mut socket));
+        let (request, shaken) =
+            CertificateRequest::during(|| shake_within(details.timeout, &mut connection, &mut socket));
         self.exchange.set_certificate_request(request);
         shaken.map_err(|error| alert_behind(error, &mut connection, &mut socket))?;
         let config = details.config;
@@ -103,6 +104,33 @@ impl<In: Transport> Connector<In> for TlsConnector {
         // However the handshake ended, the server has seen nothing of the request.
         connected.map(|transport| Some(Either::B(transport))).inspect_err(|_| self.exchange.note_unconnected())
     }
+}
+
+/// Makes the handshake. The whole of it has the time of `timeout`, however often a byte comes.
+fn shake_within(
+    timeout: NextTimeout,
+    connection: &mut ClientConnection,
+    socket: &mut TransportAdapter,
+) -> io::Result<()> {
+    let began = Instant::now();
+    let limit = timeout.not_zero().map_or(Duration::MAX, |limit| *limit);
+    while connection.is_handshaking() || connection.wants_write() {
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, ureq::Error::Timeout(timeout.reason)));
+        }
+        socket.set_timeout(NextTimeout { after: time::Duration::Exact(left), ..timeout });
+        if connection.wants_write() {
+            connection.write_tls(socket)?;
+        } else if connection.read_tls(socket)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        } else if let Err(error) = connection.process_new_packets() {
+            // The server is told why; it may have gone.
+            let _ = connection.write_tls(socket);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+    socket.flush()
 }
 
 /// The alert with which the server ended the connection, if it lies unread behind `error` of a write; otherwise `error`.
@@ -306,6 +334,26 @@ mod tests {
         ] {
             assert_eq!(name(alert), expected);
         }
+    }
+
+    #[test]
+    fn a_handshake_that_comes_byte_by_byte_ends_with_the_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let dripping = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // The head of a record of 16 KiB, and then as much of it as the client waits for.
+            let mut bytes = [0x16, 3, 3, 0x40, 0].into_iter().chain(std::iter::repeat(0));
+            (0..2000).position(|_| {
+                std::thread::sleep(Duration::from_millis(50));
+                stream.write_all(&[bytes.next().unwrap()]).is_err()
+            })
+        });
+        let args = HttpArgs { insecure: true, ..HttpArgs::for_tests() };
+        let client = args.client_factory(Connections::Fresh).unwrap().client();
+        let error = client.send(&Method::GET, &url, &[], None, &Clock::system()).unwrap_err();
+        assert!(matches!(error, HttpError::NotConnected { .. }), "{error:?}");
+        assert!(dripping.join().unwrap().is_some(), "it ended long before the server's 100 s");
     }
 
     #[test]
