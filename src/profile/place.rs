@@ -207,7 +207,9 @@ impl Place {
         };
         let Some(pattern) = &self.pattern else { return found };
         let part = |raw: Cow<'d, RawValue>| {
-            let whole = raw::word(&raw)?;
+            // A part may be an id, in which no character may be replaced.
+            let is_replaced = || raw.get().starts_with('"') && raw::scalar(&raw).is_none();
+            let whole = raw::word(&raw).filter(|_| !is_replaced())?;
             let found = pattern.captures(&whole)?;
             text(found.get(1).or(found.get(0))?.as_str())
         };

@@ -229,9 +229,34 @@ pub fn scalar(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// A scalar or a boolean as text: the word for a state.
+/// A scalar or a boolean as text: the word for a state, or a message. JSON allows half of a surrogate pair, which is no character: it is
+/// replaced.
 pub fn word(raw: &RawValue) -> Option<String> {
-    scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
+    scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned())).or_else(|| {
+        let Bytes(bytes) = serde_json::from_str(raw.get()).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    })
+}
+
+/// A JSON string as bytes, which need not be UTF-8.
+struct Bytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Bytes;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+        }
+        deserializer.deserialize_bytes(Text)
+    }
 }
 
 #[cfg(test)]
@@ -244,6 +269,16 @@ mod tests {
         let object = RawObject::parse(text).unwrap();
         assert_eq!(object.text(), r#"{"b":1.10,"\u0061":12345678901234567890123,"c":1e400,"d":{ "x" : 1 }}"#);
         assert_eq!(object.get("a").unwrap().get(), "12345678901234567890123");
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_replaced_in_a_word_and_makes_no_id() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let half = raw(r#""codec \ud800 lost \ud83d\ude00""#);
+        assert_eq!(scalar(&half), None);
+        let told = word(&half).unwrap();
+        assert!(told.starts_with("codec \u{fffd}") && told.ends_with(" lost \u{1f600}"), "{told}");
+        assert_eq!((word(&raw("null")), word(&raw("{}")), word(&raw("[1]"))), (None, None, None));
     }
 
     #[test]
