@@ -113,13 +113,11 @@ pub fn url_path(text: &str, slashes: bool) -> String {
 }
 
 /// For a cell of a CSV file (quoting is the writer's work): what a spreadsheet would take for a formula gets a quote
-/// before it, as OWASP advises.
+/// before it, as OWASP advises. A file may be shown in a terminal: control characters are spelt out, except line breaks and tabs.
 pub fn csv(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err() {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();
+    let quote = if is_formula { "'" } else { "" };
+    format!("{quote}{}", visible(text))
 }
 
 /// The start of `text`, at most `limit` characters, with an ellipsis where more followed.
@@ -238,6 +236,7 @@ mod tests {
         assert_eq!(csv("=1+1"), "'=1+1");
         assert_eq!(csv("-0.5"), "-0.5");
         assert_eq!(csv("@x"), "'@x");
+        assert_eq!(csv("a\u{1b}[2J\nb\tc"), "a\\u{1b}[2J\nb\tc");
     }
 
     #[test]
