@@ -49,13 +49,14 @@ impl Secrets {
         let Some((_, rest)) = secret.split_once("://") else { return self.add_forms(secret, true) };
         self.add_forms(secret, false);
         let Some(path) = rest.find(['/', '?']).map(|at| &rest[at..]) else { return };
-        let Some((_, query)) = path.split_once('?') else {
-            if path.len() >= SHORTEST_OF_QUERY {
-                self.add_forms(path, true);
-            }
-            return;
-        };
-        self.add_forms(path, true);
+        let (alone, query) = path.split_once('?').unwrap_or((path, ""));
+        if !query.is_empty() {
+            self.add_forms(path, true);
+        }
+        if alone.len() >= SHORTEST_OF_QUERY {
+            self.add_forms(alone, true);
+            self.add_forms(&percent_decode_str(alone).decode_utf8_lossy(), true);
+        }
         let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
         for value in values.filter(|value| value.len() >= SHORTEST_OF_QUERY) {
             self.add_forms(value, true);
@@ -63,13 +64,20 @@ impl Secrets {
         }
     }
 
-    /// Adds `secret` as it is, in JSON, in JSON within JSON, and in a URL.
+    /// Adds `secret` as it is, in JSON (also with `\/`, as PHP writes it), in JSON within JSON, in a URL, and in HTML.
     fn add_forms(&self, secret: &str, begins_secret: bool) {
         if secret.len() < SHORTEST {
             return;
         }
         let escaped = in_json(secret);
-        let forms = [in_json(&escaped), utf8_percent_encode(secret, RESERVED).to_string(), escaped, secret.to_owned()];
+        let forms = [
+            in_json(&escaped),
+            utf8_percent_encode(secret, RESERVED).to_string(),
+            escaped.replace('/', "\\/"),
+            escaped,
+            secret.replace('&', "&amp;"),
+            secret.to_owned(),
+        ];
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for text in forms {
             if known.iter().any(|form| form.text == text) {
@@ -149,6 +157,7 @@ mod tests {
             (r#"{"got":"pa\"ss/w0rd"}"#, r#"{"got":"(secret)"}"#),
             ("/x/pa%22ss%2Fw0rd?n=123456", "/x/(secret)?n=(secret)"),
             ("got pa\"ss/…", "got (secret)…"),
+            (r#"{"got":"pa\"ss\/w0rd"}"#, r#"{"got":"(secret)"}"#),
             ("got pa…", "got pa…"),
         ] {
             assert_eq!(secrets.strike(text), expected);

@@ -157,10 +157,15 @@ fn recent(date: chrono::NaiveDateTime) -> Option<chrono::NaiveDateTime> {
     if ahead { date.checked_sub_months(chrono::Months::new(100 * 12)) } else { Some(date) }
 }
 
+/// The longest wait that a header can ask for, in seconds.
+const FOR_EVER: u64 = 100 * 365 * 86_400;
+
 /// Parses a `Retry-After` header: seconds, or a date by the server's clock, which its own `Date` header tells.
 pub fn retry_after(value: &str, date: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    let digits = value.trim();
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        // However many they are: a hundred years are for ever.
+        return Some(Duration::from_secs(digits.parse().unwrap_or(u64::MAX).min(FOR_EVER)));
     }
     let until = http_date(value)?.since(date.unwrap_or(now));
     Duration::try_from_secs_f64(until.max(0.0)).ok()
@@ -224,6 +229,8 @@ mod tests {
 
     #[test]
     fn dates_and_delays_of_headers_are_read() {
+        let delay = |text: &str| retry_after(text, None, Clock::system().now()).map(|wait| wait.as_secs());
+        assert_eq!((delay(" 7 "), delay("99999999999999999999"), delay("-1")), (Some(7), Some(FOR_EVER), None));
         let date = http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         assert_eq!(date.to_string(), "1994-11-06T08:49:37.000000Z");
         assert_eq!(retry_after("7", None, date), Some(Duration::from_secs(7)));

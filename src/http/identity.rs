@@ -72,13 +72,6 @@ impl Identity {
         let chain = certificates("--cert", cert)?;
         let (flag, file) = key.map_or(("--cert", cert), |key| ("--key", key));
         let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("{flag} {}: {error}", file.display()));
-        let mode = file.metadata().map_err(|error| failure(&error))?.permissions().mode() & 0o777;
-        if mode & 0o007 != 0 {
-            let what = format!(
-                "every user can read this key (mode {mode:04o}): `chmod o= FILE`, or in Kubernetes a defaultMode of 0440"
-            );
-            return Err(failure(&what));
-        }
         let bytes = std::fs::read(file).map_err(|error| failure(&error))?;
         let der = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
             let what = if String::from_utf8_lossy(&bytes).contains("ENCRYPTED") {
@@ -90,6 +83,13 @@ impl Identity {
             };
             failure(&what)
         })?;
+        let mode = file.metadata().map_err(|error| failure(&error))?.permissions().mode() & 0o777;
+        if mode & 0o007 != 0 {
+            let what = format!(
+                "every user can read this key (mode {mode:04o}): `chmod o= FILE`, or in Kubernetes a defaultMode of 0440"
+            );
+            return Err(failure(&what));
+        }
         let key = provider().key_provider.load_private_key(der).map_err(|_| {
             failure(
                 &"this key cannot be used: it must be RSA of 2,048 to 4,096 bits, ECDSA on P-256 or P-384, or Ed25519",

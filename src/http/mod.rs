@@ -245,7 +245,12 @@ impl Client {
         };
         let credentials = authorize.credentials(clock).map_err(HttpError::NoCredentials)?;
         let outcome = send(&credentials);
-        if !matches!(&outcome, Ok(answer) if answer.status == UNAUTHORIZED) {
+        let status = match &outcome {
+            Ok(answer) => Some(answer.status),
+            Err(HttpError::Truncated { part, .. }) => Some(part.status),
+            Err(_) => None,
+        };
+        if status != Some(UNAUTHORIZED) {
             return outcome;
         }
         match authorize.renewed(&credentials, clock) {

@@ -12,7 +12,8 @@ pub(super) fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer
     let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("{flag} {}: {error}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| failure(&error))?;
     if bytes.starts_with(&[0x30, 0x82]) {
-        let what = "it is in DER form: make a PEM file of it with `openssl x509 -inform der -in FILE -out FILE.pem`";
+        let what = "it is in DER form: make a PEM file of it with `openssl x509 -inform der -in FILE -out FILE.pem`, or of PKCS#12 with \
+                    `openssl pkcs12 -in FILE -nodes -out FILE.pem`";
         return Err(failure(&what));
     }
     // Notes around the certificates may be in any encoding, and editors put a byte order mark in front.

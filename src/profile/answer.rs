@@ -236,7 +236,7 @@ fn state_word(document: &Document<'_>, places: &[Place], words: &StatusWords) ->
 
 /// The error that stands at one of `places`: a text, or else the JSON of an object or a list.
 fn error_text(document: &Document<'_>, places: &[Place]) -> Option<String> {
-    let found = places.iter().flat_map(|place| place.find(document)).filter(|raw| is_error(raw)).collect::<Vec<_>>();
+    let found = places.iter().flat_map(|place| document.every(place)).filter(|raw| is_error(raw)).collect::<Vec<_>>();
     let text = found.iter().find_map(|raw| raw::word(raw)).or_else(|| found.first().map(|raw| raw.get().to_owned()));
     text.map(|text| text.trim().to_owned())
 }
@@ -251,6 +251,10 @@ pub(super) fn is_error(raw: &RawValue) -> bool {
     if let Some(found) = elements(raw) {
         return found.into_iter().any(is_error);
     }
+    if text.starts_with(['{', '[']) {
+        // A key of it cannot be read.
+        return true;
+    }
     let is_zero = !text.starts_with('"') && text.parse().is_ok_and(|number: f64| number == 0.0);
     let word = raw::word(raw).unwrap_or_default().trim().to_ascii_lowercase();
     !is_zero && !["", "0", "false", "none", "null", "ok"].contains(&word.as_str())
@@ -259,7 +263,7 @@ pub(super) fn is_error(raw: &RawValue) -> bool {
 fn stages(document: &Document<'_>, at: &StagePointers, job: StagePhase) -> Vec<StageReading> {
     let found = document.values(&at.at);
     let named = |(index, raw): (usize, &RawValue)| {
-        let name = Document::part(raw).scalar(&at.name).or_else(|| at.constant.clone());
+        let name = Document::part(raw).word(&at.name).or_else(|| at.constant.clone());
         // A failure is not lost for want of a name.
         let is_nameless = name.is_none();
         let read = stage(name.unwrap_or_else(|| format!("#{}", index + 1)), raw, at, job);
@@ -280,7 +284,9 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
     let part = Document::part(raw);
     // A stage is its state word, or an object that holds it.
     let itself = || (raw.get() == NULL && at.words.names(NULL)).then(|| NULL.to_owned());
-    let state = raw::word(raw).or_else(itself).or_else(|| state_word(&part, &at.state, &at.words));
+    // Two words for one state are a word that no profile lists.
+    let told = || part.ambiguity(&at.state).or_else(|| state_word(&part, &at.state, &at.words));
+    let state = raw::word(raw).or_else(itself).or_else(told);
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word));
     let attempt = part.scalar(&at.attempt).as_deref().and_then(count);
     let (told, unread) = times(&part, &at.times);

@@ -25,7 +25,8 @@ impl Profile {
         first.next().is_none_or(Place::is_in_head)
     }
 
-    /// The answer to a poll, if its body did not come whole and the profile reads nothing of it; otherwise `error`.
+    /// The answer to a poll, if its body did not come whole and the profile reads nothing of it, because of the answer's status if not of
+    /// the places; otherwise `error`.
     pub fn told_by_head(&self, error: HttpError) -> Result<Answer, HttpError> {
         match error {
             HttpError::Truncated { part, .. } if self.is_told_by_head(&part) => Ok(*part),
@@ -38,6 +39,7 @@ impl Profile {
             self.places().into_iter().filter(|(key, _)| key.starts_with("poll.") && !key.starts_with("poll.list."));
         let mut read = places.map(|(_, place)| place).chain(self.poll_ids());
         rules::places(&self.poll.rules).all(Place::is_in_head)
-            && (read.all(Place::is_in_head) || self.poll_answer(&Document::of(answer)) == PollAnswer::Unknown)
+            && (read.all(Place::is_in_head)
+                || matches!(self.poll_answer(&Document::of(answer)), PollAnswer::Unknown | PollAnswer::Other))
     }
 }

@@ -99,6 +99,16 @@ impl<'a> Document<'a> {
         places.iter().map(|place| place.find(self)).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
+    /// Every value at `place`, also those of a key that stands more than once.
+    pub(super) fn every(&self, place: &Place) -> Vec<Cow<'_, RawValue>> {
+        match self.json() {
+            Ok(json) if place.is_in_json() && !place.has_wildcard() && !place.has_pattern() => {
+                raw::repeats(json, &place.text).into_iter().map(Cow::Borrowed).collect()
+            }
+            _ => place.find(self),
+        }
+    }
+
     /// The first value that is not null at `places`, with its type.
     pub fn value(&self, places: &[Place]) -> Option<Value> {
         let found = places.iter().flat_map(|place| place.find(self));

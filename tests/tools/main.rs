@@ -27,6 +27,7 @@ mod moved_target;
 mod odd_answers;
 mod odd_cookies;
 mod odd_polls;
+mod odd_texts;
 mod own_ids;
 mod pauses;
 mod poll_jobs;

@@ -47,6 +47,21 @@ fn a_pause_beyond_the_deadline_is_said_and_the_job_is_polled_at_its_deadline() {
 }
 
 #[test]
+fn the_pause_counts_whatever_became_of_the_body() {
+    let cut = |field: &str| Reply::Begun(format!("HTTP/1.1 429 X\r\n{field}Content-Length: 99\r\n\r\n{{").into_bytes());
+    let target = target(move |polls, _| match polls {
+        0 => cut(""),
+        1 => cut("Retry-After: 3600\r\n"),
+        _ => Reply::json(r#"{"status":"done"}"#),
+    });
+    let ran = poll(&target, &["--deadline", "700ms"], &format!("{RUN}\n{JOB}\n"));
+    let job = &ran.last("s-1")["status"];
+    assert_eq!((text(job, "phase"), &job["polls"]["sent"]), ("Succeeded", &json!(3)), "{job}");
+    let failures = &ran.last("s")["status"]["polling"]["failures"];
+    assert_eq!(failures, &json!({"HTTP 429": 2, "Retry-After beyond the deadline": 1}), "{failures}");
+}
+
+#[test]
 fn a_list_is_asked_for_again_at_the_deadline_of_a_job_whatever_it_asked_for() {
     let waiting = || page(&[("a", "running")]).to_string();
     for (status, body) in [(200, waiting()), (429, "quota".to_owned())] {

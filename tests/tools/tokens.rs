@@ -54,7 +54,10 @@ impl Rig {
             }
             let number = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer t0ken-"));
             if !number.is_some_and(|number| takes(number.parse().unwrap(), request)) {
-                return Reply::new(401, "{}");
+                // That of a poll is cut off: its head is enough.
+                let is_poll = request.path.starts_with("/jobs/");
+                let cut = || Reply::Begun(b"HTTP/1.1 401 X\r\nContent-Length: 99\r\n\r\n{".to_vec());
+                return if is_poll { cut() } else { Reply::new(401, "{}") };
             }
             match (&*request.method, &*request.path) {
                 (_, "/health") => Reply::json("{}"),

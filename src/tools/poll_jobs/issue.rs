@@ -59,8 +59,7 @@ impl Issue {
         let message = error.to_string();
         match error {
             HttpError::NotConnected { .. } => Self::failure(NO_CONNECTION, None, message, None),
-            // The target has no part in it.
-            HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
+            HttpError::OwnLimit { .. } => Self::own_limit(message),
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
             HttpError::NoAnswer(_) => Self::failure("no answer", None, message, None),
             HttpError::Invalid(_) => Self::failure(UNSENDABLE, Some(Reason::InvalidRequest), message, None),
@@ -74,6 +73,11 @@ impl Issue {
                 Self::keeping(part, kind, Reason::UnreadableAnswer, message)
             }
         }
+    }
+
+    /// A limit of this host is the reason: the target has no part in it.
+    pub(super) fn own_limit(limit: String) -> Self {
+        Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, limit, None) }
     }
 
     /// The poll was still unanswered at the deadline. If it waited for a token, `token_request` describes the request for one.

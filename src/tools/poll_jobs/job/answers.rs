@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Limits, NextStep, PollOutcome, PolledJob, SeenBody, SeenHead};
-use crate::http::Answer;
+use crate::http::{Answer, HttpError};
 use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StageReading, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
@@ -68,7 +68,8 @@ impl PolledJob {
         failures: &mut BTreeMap<String, u64>,
     ) -> NextStep {
         let PollOutcome { answer, sent, received } = outcome;
-        let not_before = answer.as_ref().ok().and_then(|answer| answer.head.retry_after);
+        let head = answer.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head));
+        let not_before = head.and_then(|head| head.retry_after);
         let reading = match answer {
             Err(error) => Reading::Nothing(Issue::from_error(&error)),
             Ok(answer) => self.read(answer, (sent, received), profile, Source::Poll),
@@ -343,6 +344,12 @@ impl PolledJob {
     /// Records that its deadline passed before the list that should have told of it was read to the end.
     pub(in crate::tools::poll_jobs) fn note_unread_list(&mut self, page: u64, place: &str) {
         self.issue = Some(Issue::unread_list(page, place));
+    }
+
+    /// Records that its deadline passed before the last poll was answered, and that the `limit` of this host had made polls wait: nothing
+    /// tells whether the poll was late or the answer.
+    pub(in crate::tools::poll_jobs) fn note_own_limit(&mut self, limit: &str) {
+        self.issue = Some(Issue::own_limit(limit.to_owned()));
     }
 
     /// Its state, if an answer is byte for byte the last one that was understood, which did not end the job.

@@ -157,7 +157,9 @@ impl PolledJob {
                 let limit = self.issue.as_ref().map_or("", |issue| issue.message.as_str());
                 (
                     Reason::OwnLimit,
-                    format!("a limit of this host prevented the last poll before the deadline ({deadline}): {limit}"),
+                    format!(
+                        "a limit of this host prevented or delayed the last poll before the deadline ({deadline}): {limit}"
+                    ),
                 )
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),

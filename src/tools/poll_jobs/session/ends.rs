@@ -25,6 +25,10 @@ impl Session<'_, '_> {
             job.expire(self.target.awaited_token(&self.clock).as_deref(), &mut polling.failures);
             polling.sent += 1;
             polling.failed += 1;
+            if let Some(limit) = self.scheduler.limit() {
+                job.note_own_limit(limit);
+                return self.end(number, Phase::Interrupted);
+            }
         } else if let Some((page, place)) = self.lists.unread(number) {
             job.note_unread_list(page, &place);
         }

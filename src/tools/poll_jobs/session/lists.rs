@@ -11,6 +11,7 @@ use super::{Session, note_lag};
 use crate::cli::Failure;
 use crate::cookies::{self, AnsweredAt, Cookie};
 use crate::escape;
+use crate::http::HttpError;
 use crate::listing::{Absence, Listing, Missing, Progress};
 use crate::profile::Request;
 use crate::record::{Job, Phase, Timestamp};
@@ -220,7 +221,8 @@ impl Session<'_, '_> {
                 (Progress { failure, ..Progress::default() }, Some(issue))
             }
         };
-        if let Some(wait) = answer.as_ref().ok().and_then(|answer| answer.head.retry_after) {
+        let head = answer.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head));
+        if let Some(wait) = head.and_then(|head| head.retry_after) {
             self.lists.hold(number, wait);
             self.output.note_pause(&format!("GET {}", escape::start(&url, LONGEST_URL)), wait, self.args.deadline);
         }

@@ -20,6 +20,7 @@ use crate::figures::counter_sources::count_replicas;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
 use crate::figures::names::{self, NamedFigures};
+use crate::figures::outcome::Outcome;
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
 use crate::record::{Fold, Kind, Part, Role, Series, Timestamp, Traces};
 use crate::statistics::Bounds;
@@ -331,10 +332,14 @@ impl Reading<'_> {
     }
 }
 
-/// The time in seconds from the submission to the end of the longest job, or as long as it is known to have run.
+/// The time in seconds from the submission to the end of the longest job, or as long as it is known to have run. None if a job may have
+/// run on unseen.
 fn longest_job(figures: &Figures) -> Option<f64> {
-    let entries = figures.tally.entries.iter().chain(&figures.tally.warmups);
-    let jobs = entries.filter_map(|entry| entry.job.as_ref());
+    let mut entries = figures.tally.entries.iter().chain(&figures.tally.warmups);
+    if entries.clone().any(|entry| entry.outcome == Outcome::Unfinished) {
+        return None;
+    }
+    let jobs = entries.by_ref().filter_map(|entry| entry.job.as_ref());
     let lengths = jobs.filter_map(|job| Some(job.ended_at.or(job.observed_at)?.since(job.submitted_at?)));
     lengths.reduce(f64::max)
 }
