@@ -176,6 +176,16 @@ mod tests {
         ] {
             assert_eq!(secrets.strike(text), expected);
         }
+        secrets.add("https://up.example/box/a%20file?a=1&b=2");
+        for (text, expected) in [
+            ("no /box/a%20file", "no (secret)"),
+            ("no /box/a file here", "no (secret) here"),
+            (r#"{"no":"\/box\/a file"}"#, r#"{"no":"(secret)"}"#),
+            ("<p>/box/a%20file?a=1&amp;b=2</p>", "<p>(secret)</p>"),
+            ("the box", "the box"),
+        ] {
+            assert_eq!(secrets.strike(text), expected);
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Identity {
             } else if flag == "--cert" {
                 "it has no PEM private key: name the key's file with --key"
             } else {
-                "it has no PEM private key, which would begin with -----BEGIN PRIVATE KEY-----"
+                "it has no private key in PEM form"
             };
             failure(&what)
         })?;

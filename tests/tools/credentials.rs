@@ -507,11 +507,12 @@ mod tls {
         for (argv, code, part) in [
             (&[][..], 69, "asks for a client certificate: name it with --cert and --key"),
             (&["--cert", &stranger], 69, "the server refused the client certificate"),
+            (&["--cert", &cert], 2, "it has no PEM private key: name the key's file with --key"),
             (&["--cert", &cert, "--key", &open], 2, "every user can read this key (mode 0644): `chmod o= FILE`"),
             (&["--cert", &cert, "--key", &other], 2, "this is not the key of the certificate"),
             (&["--cert", &cert, "--key", &locked], 2, "the key is encrypted: decrypt it with `openssl pkey"),
             (&["--cert", &key], 2, "no PEM certificate"),
-            (&["--cert", &cert, "--key", &cert], 2, "every user can read"),
+            (&["--cert", &cert, "--key", &cert], 2, "it has no private key in PEM form"),
             (&["--cert", &cert, "--key", "/no/such"], 2, "--key /no/such: No such file"),
         ] {
             let ran = explain(port, argv);
