@@ -10,7 +10,8 @@ use crate::units;
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhealthy {
-    /// `TargetAbsent` without a connection, `OwnLimit` if this host has run out of something or forbids the connection, else `TargetUnhealthy`.
+    /// `TargetAbsent` without a connection, `OwnLimit` if this host has run out of something or forbids the connection, else
+    /// `TargetUnhealthy`.
     pub reason: Reason,
     /// The target answered with a status from 400 to 499: it refused the request.
     pub is_refusal: bool,

@@ -6,7 +6,6 @@ use rustls::{AlertDescription, Error};
 
 use super::answer::Answer;
 use super::authorize::NoCredentials;
-use super::head::Head;
 use super::identity::CertificateRequest;
 use super::{Client, tls};
 use crate::escape;
@@ -60,9 +59,13 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// The head of an answer whose body did not come whole.
-    pub fn head(&self) -> Option<&Head> {
-        if let Self::Truncated { part, .. } = self { Some(&part.head) } else { None }
+    /// The answer in `outcome` whose head came whole, be it cut or not.
+    pub fn begun(outcome: &Result<Answer, Self>) -> Option<&Answer> {
+        match outcome {
+            Ok(answer) => Some(answer),
+            Err(Self::Truncated { part, .. }) => Some(part),
+            Err(_) => None,
+        }
     }
 }
 
@@ -298,6 +301,7 @@ mod tests {
         assert_eq!(alert(AlertDescription::BadRecordMac), [true, false]);
         assert_eq!(alert(AlertDescription::CertificateRequired), [true, true], "TLS 1.3 tells it after the request");
     }
+
     #[test]
     fn an_end_of_the_connection_after_a_request_for_a_certificate_names_it() {
         let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();

@@ -245,12 +245,7 @@ impl Client {
         };
         let credentials = authorize.credentials(clock).map_err(HttpError::NoCredentials)?;
         let outcome = send(&credentials);
-        let status = match &outcome {
-            Ok(answer) => Some(answer.status),
-            Err(HttpError::Truncated { part, .. }) => Some(part.status),
-            Err(_) => None,
-        };
-        if status != Some(UNAUTHORIZED) {
+        if HttpError::begun(&outcome).is_none_or(|answer| answer.status != UNAUTHORIZED) {
             return outcome;
         }
         match authorize.renewed(&credentials, clock) {

@@ -9,7 +9,7 @@ use super::template::{self, Escaping, Scope, TemplateValues};
 use super::{List, Poll, Step, Submit, Token, check};
 use crate::clock::Clock;
 use crate::cookies::{self, AnsweredAt, Cookie};
-use crate::http::{Answer, BaseUrl, Body, Client, Head, HttpError, Method, same_origin};
+use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
 
 /// The parts of a request, as a profile spells them.
 #[derive(Clone, Copy, Debug)]
@@ -163,16 +163,16 @@ impl Request {
     /// Makes those cookies secrets that an answer tells although they were sent or set with it.
     fn note_told_cookies(&self, sent: &[Cookie], answer: &Result<Answer, HttpError>, client: &Client, clock: &Clock) {
         let mut cookies = sent.to_vec();
-        let texts = match answer {
-            Ok(answer) => [&*answer.body, answer.head.location.as_deref().unwrap_or_default()],
-            Err(HttpError::Unreadable { what, came, .. }) => [&**what, came],
-            Err(HttpError::Truncated { cause, part, .. }) => [&**cause, &part.body],
-            Err(_) => return,
+        let mut texts = match answer {
+            Err(HttpError::Unreadable { what, came, .. }) => vec![&**what, came],
+            Err(HttpError::Truncated { cause, .. }) => vec![&**cause],
+            _ => Vec::new(),
         };
-        if let Some(head) = head(answer) {
+        if let Some(Answer { body, head, .. }) = HttpError::begun(answer) {
             let at = AnsweredAt { now: clock.now(), date: head.date };
             cookies::take(&mut cookies, &head.cookies, &self.url, at);
             cookies.extend_from_slice(sent);
+            texts.extend([&**body, head.location.as_deref().unwrap_or_default()]);
         }
         for text in texts {
             cookies::note_told(&cookies, text, &self.url, client.secrets());
@@ -188,17 +188,12 @@ impl Request {
     ) -> Result<Answer, HttpError> {
         let Some(cookies) = cookies else { return self.send(client, clock) };
         let answer = self.send_these(&cookies::for_url(cookies, &self.url), client, clock);
-        if let Some(head) = head(&answer) {
+        if let Some(Answer { head, .. }) = HttpError::begun(&answer) {
             let at = AnsweredAt { now: clock.now(), date: head.date };
             cookies::take(cookies, &head.cookies, &self.url, at);
         }
         answer
     }
-}
-
-/// The head of an answer that has a whole one.
-fn head(answer: &Result<Answer, HttpError>) -> Option<&Head> {
-    answer.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head))
 }
 
 /// `url` with `rest` at the end of its path. A query in `rest` follows that of `url`.

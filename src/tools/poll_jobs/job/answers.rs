@@ -68,8 +68,7 @@ impl PolledJob {
         failures: &mut BTreeMap<String, u64>,
     ) -> NextStep {
         let PollOutcome { answer, sent, received } = outcome;
-        let head = answer.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head));
-        let not_before = head.and_then(|head| head.retry_after);
+        let not_before = HttpError::begun(&answer).and_then(|answer| answer.head.retry_after);
         let reading = match answer {
             Err(error) => Reading::Nothing(Issue::from_error(&error)),
             Ok(answer) => self.read(answer, (sent, received), profile, Source::Poll),

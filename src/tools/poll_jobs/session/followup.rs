@@ -102,6 +102,7 @@ impl FollowUp {
         let sent = cookies.as_mut();
         let steps =
             steps::run(self.when, Some(patience), profile, base, values, sent, client, clock, &mut |step, made| {
+                // A copy for a follow-up that does not come back.
                 let _is_last = self.progress.with(|(_, steps)| steps.add(step, made.clone()));
             });
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {

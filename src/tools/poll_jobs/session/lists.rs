@@ -221,8 +221,7 @@ impl Session<'_, '_> {
                 (Progress { failure, ..Progress::default() }, Some(issue))
             }
         };
-        let head = answer.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head));
-        if let Some(wait) = head.and_then(|head| head.retry_after) {
+        if let Some(wait) = HttpError::begun(&answer).and_then(|answer| answer.head.retry_after) {
             self.lists.hold(number, wait);
             self.output.note_pause(&format!("GET {}", escape::start(&url, LONGEST_URL)), wait, self.args.deadline);
         }

@@ -309,8 +309,8 @@ impl Post {
             let lost = client.lost().saturating_sub(lost).as_secs_f64();
             let frozen_seconds = Some(micro(lost.min(received.since(sent)))).filter(|seconds| *seconds > 0.0);
             let JobStatus { submitted_at, resubmitted_at, target, idempotency_key, .. } = self.submission(sent);
-            let head = outcome.as_ref().map_or_else(HttpError::head, |answer| Some(&answer.head));
-            let date = head.and_then(|head| head.date).map(|date| (date, sent, received));
+            let date =
+                HttpError::begun(&outcome).and_then(|answer| answer.head.date).map(|date| (date, sent, received));
             let judged = self.judge(submission, outcome, profile, received);
             let message = judged
                 .message
