@@ -99,8 +99,10 @@ fn a_printed_page_holds_the_verdict_and_every_job() {
     Page::open(&mut browser, &run.page(), DESK).print(&file);
     let Some(text) = text_of_pdf(&file) else { return };
     assert!(text.contains("Failed") && text.contains("1 of 12 jobs did not succeed"), "{text}");
-    let pages = text.matches('\u{c}').count();
-    assert!((1..=5).contains(&pages), "{pages} pages: {text}");
+    // How many pages there are depends on the machine as well: a busy one makes more results doubtful.
+    let pages = text.split_terminator('\u{c}').map(str::trim).collect::<Vec<_>>();
+    assert!((1..JOBS as usize).contains(&pages.len()), "{} pages: {text}", pages.len());
+    assert!(pages.iter().all(|page| !page.is_empty()), "no page is empty: {text}");
     assert!(!text.contains("\"job_id\""), "bodies are not printed: {text}");
     for number in 1..=JOBS {
         assert!(text.contains(&format!("soak-{number:03}")), "soak-{number:03}: {text}");
