@@ -96,12 +96,14 @@ fn a_printed_page_holds_the_verdict_and_every_job() {
     let Some(mut browser) = Chromium::start() else { return };
     let run = Run::new(&["--fail", "l1:2"], "all-done", |records| records);
     let file = run.page().with_file_name("report.pdf");
-    Page::open(&mut browser, &run.page(), DESK).print(&file);
+    let mut page = Page::open(&mut browser, &run.page(), DESK);
+    // How many results are doubtful, and so how long this box is, depends on how busy the machine is.
+    page.evaluate("document.querySelectorAll('.doubts').forEach(box => box.remove())");
+    page.print(&file);
     let Some(text) = text_of_pdf(&file) else { return };
     assert!(text.contains("Failed") && text.contains("1 of 12 jobs did not succeed"), "{text}");
-    // How many pages there are depends on the machine as well: a busy one makes more results doubtful.
     let pages = text.split_terminator('\u{c}').map(str::trim).collect::<Vec<_>>();
-    assert!((1..JOBS as usize).contains(&pages.len()), "{} pages: {text}", pages.len());
+    assert!((1..=5).contains(&pages.len()), "{} pages: {text}", pages.len());
     assert!(pages.iter().all(|page| !page.is_empty()), "no page is empty: {text}");
     assert!(!text.contains("\"job_id\""), "bodies are not printed: {text}");
     for number in 1..=JOBS {
